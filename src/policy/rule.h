@@ -1,0 +1,88 @@
+/* policy/rule.h - a policy as its author wrote it, checked for form but not yet compiled.
+ * Plain data; config/ fills it, policy/ compiles it. All memory belongs to whoever made it.
+ * Within one list any entry may match; an empty list matches everything; different conditions
+ * must all hold. */
+#ifndef POLICY_RULE_H
+#define POLICY_RULE_H
+
+#include <netinet/in.h>
+
+#include "command/class.h"
+
+struct str_list {
+    const struct str *items;
+    size_t n;
+};
+
+enum verdict_kind { /* weakest to strongest: the strongest that applies wins */
+                    VERDICT_ALLOW,
+                    VERDICT_MODIFY,
+                    VERDICT_DEFER,
+                    VERDICT_STEP_UP,
+                    VERDICT_DENY,
+};
+
+/* "allow", "deny", …, as AARM v1.0 names them. */
+const char *verdict_kind_name(enum verdict_kind kind);
+
+/* A claim by path ("realm_access.roles") that must have one of these values (globs). */
+struct rule_claim {
+    struct str path;
+    struct str_list values;
+};
+
+struct rule_label {
+    struct str key;
+    struct str_list values; /* globs */
+};
+
+/* An IPv4 network is held as its IPv4-mapped IPv6 one. */
+struct rule_network {
+    struct in6_addr address;
+    unsigned prefix_bits; /* 0 to 128 */
+};
+
+/* A window of the day, UTC. `from` equal to `to` is the whole day; from > to passes midnight and
+ * belongs to the day on which it starts. */
+struct rule_time {
+    unsigned days; /* bit 0 is Monday … bit 6 Sunday; 0: every day */
+    unsigned from_minute;
+    unsigned to_minute;
+};
+
+struct policy_rule {
+    struct str name;
+    enum verdict_kind verdict;
+    struct str message; /* for a refusal; may be empty */
+
+    /* who */
+    struct str_list subjects; /* globs */
+    struct str_list groups;   /* globs */
+    struct str_list issuers;  /* names of issuers, exact */
+    const struct rule_claim *claims;
+    size_t n_claims;
+
+    /* on which resources */
+    struct str_list resources; /* globs */
+    struct str_list protocols; /* exact */
+    const struct rule_label *labels;
+    size_t n_labels;
+
+    /* from where and when */
+    const struct rule_network *sources;
+    size_t n_sources;
+    const struct rule_time *times;
+    size_t n_times;
+
+    /* doing what; 0: anything */
+    class_set classes;
+
+    /* to which objects: globs over folded names. A table or function pattern is `schema.name` or
+     * `name` (any schema). */
+    struct str_list databases;
+    struct str_list schemas;
+    struct str_list tables;
+    struct str_list functions;
+};
+
+#endif

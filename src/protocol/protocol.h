@@ -1,0 +1,19 @@
+/* protocol/protocol.h - what the session's process knows of a protocol. */
+#ifndef PROTOCOL_PROTOCOL_H
+#define PROTOCOL_PROTOCOL_H
+
+#include "gate/door.h"
+
+struct protocol {
+    const char *name; /* as in `listen:` and in a resource's `protocol:` */
+    /* [waits] Serves one client until it leaves or the grant ends. The result is for the log and
+     * for the ledger's session_closed; the client has been told already. */
+    enum err (*serve)(struct door *door);
+    /* Written to a client that is turned away before a session exists (too many connections). */
+    struct str busy;
+};
+
+/* NULL if there is none of that name. */
+const struct protocol *protocol_find(struct str name);
+
+#endif

@@ -1,0 +1,36 @@
+/* sandbox/sandbox.h - what a process of ours gives up, for good. */
+#ifndef SANDBOX_SANDBOX_H
+#define SANDBOX_SANDBOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct sandbox; /* a prepared session sandbox: compiled filter and rule set */
+
+/* Prepares once (in the listener) what each session enters: compiles the seccomp allow-list and
+ * opens an empty Landlock rule set. `*out` is the caller's. ERR_UNSUPPORTED if the kernel lacks
+ * seccomp; a kernel without Landlock is a warning (seccomp alone already closes files). */
+enum err sandbox_prepare(struct sandbox **out);
+void sandbox_free(struct sandbox *s);
+
+/* Enters the session sandbox: no-new-privs, not dumpable, rlimits (no core, no new processes, few
+ * descriptors), Landlock with nothing allowed, and the seccomp allow-list. From then on the
+ * process can open no file, no socket and no program; attempts at a program, a socket, another
+ * process or tracing kill it, others fail with EPERM. */
+enum err sandbox_enter_session(const struct sandbox *s);
+
+/* For services, after they opened what they need. `paths` end with a NULL path. */
+struct sandbox_path {
+    const char *path;
+    bool writable;
+};
+/* The keeper: files below `paths`, network, threads; no programs, no tracing. */
+enum err sandbox_enter_keeper(const struct sandbox_path *paths);
+/* The ledger: files below `paths`, no network sockets, no programs. */
+enum err sandbox_enter_ledger(const struct sandbox_path *paths);
+/* The listener: accept and fork only, no files, no programs; its children enter their own. */
+enum err sandbox_enter_listener(void);
+
+#endif
