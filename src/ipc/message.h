@@ -1,0 +1,184 @@
+/* ipc/message.h - what our processes say to each other: small, versioned messages, one datagram
+ * each. The tables below are the only definition; structs, encoder and decoder are made from
+ * them. A receiver trusts no field: lengths are checked against the table while decoding, and
+ * everything else by whoever uses it. */
+#ifndef IPC_MESSAGE_H
+#define IPC_MESSAGE_H
+
+#include "base/buf.h"
+#include "base/str.h"
+
+enum {
+    IPC_VERSION = 1,
+    IPC_BYTES_MAX = 24 << 10,
+    IPC_FDS_MAX = 4,
+};
+
+/* NUMBER(name): uint64_t. TEXT(name, max): struct str of at most `max` bytes, which borrows from
+ * the received datagram. A list of strings is a TEXT in which each is followed by a NUL. */
+
+/* supervisor → services */
+#define IPC_CONFIGURE(NUMBER, TEXT) TEXT(path, 4096) /* fd: the sealed configuration text */
+#define IPC_PEER(NUMBER, TEXT)      NUMBER(service)  /* fd: a channel to that service */
+#define IPC_LISTEN(NUMBER, TEXT)                     /* fd: a listening socket */                  \
+    TEXT(protocol, 32) TEXT(resource, 256) NUMBER(cleartext_on_loopback)
+#define IPC_LISTENER_SETUP(NUMBER, TEXT)                                                           \
+    NUMBER(connections)                                                                            \
+    NUMBER(unauthenticated)                                                                        \
+    NUMBER(unauthenticated_per_source)                                                             \
+    NUMBER(handshake_seconds)                                                                      \
+    NUMBER(handshake_bytes) NUMBER(log_json) NUMBER(log_level) TEXT(certificate, 16384)
+#define IPC_START(NUMBER, TEXT)
+#define IPC_DRAIN(NUMBER, TEXT)
+#define IPC_SERVICE_EVENT(NUMBER, TEXT)   TEXT(service, 32) TEXT(event, 64) TEXT(detail, 4096)
+
+/* services → supervisor */
+#define IPC_READY(NUMBER, TEXT)           NUMBER(ok) TEXT(text, 4096)
+#define IPC_SESSION_STARTED(NUMBER, TEXT) NUMBER(session) NUMBER(pid)
+#define IPC_SESSION_ENDED(NUMBER, TEXT)   NUMBER(session) NUMBER(wait_status)
+
+/* listener → keeper and ledger; fd: their end of a channel to the session */
+#define IPC_SESSION_NEW(NUMBER, TEXT)                                                              \
+    NUMBER(session) TEXT(source, 16) TEXT(protocol, 32) TEXT(resource, 256)
+
+/* keeper → listener */
+#define IPC_SESSION_AUTHENTICATED(NUMBER, TEXT) NUMBER(session)
+
+/* ledger → session; fd: the spool */
+#define IPC_SPOOL(NUMBER, TEXT)
+
+/* session → keeper, each answered before the next is asked */
+#define IPC_AUTHENTICATE(NUMBER, TEXT)                                                             \
+    TEXT(resource, 256) TEXT(database, 256) TEXT(client, 256) TEXT(token, 16640)
+#define IPC_PROVE(NUMBER, TEXT)                                                                    \
+    NUMBER(kind) TEXT(client_first, 1024) TEXT(server_first, 4096) TEXT(client_final, 4096)
+#define IPC_SIGN(NUMBER, TEXT)   NUMBER(for_server) NUMBER(scheme) TEXT(content, 256)
+#define IPC_CANCEL(NUMBER, TEXT) NUMBER(id) TEXT(secret, 64)
+
+/* keeper → session, answers. A GRANTED carries, as its flags say, descriptors for: the target,
+ * the residual policy, trusted certificates, the client certificate. */
+#define IPC_GRANTED(NUMBER, TEXT)                                                                  \
+    TEXT(resource, 256)                                                                            \
+    TEXT(subject, 1024)                                                                            \
+    TEXT(database, 256)                                                                            \
+    TEXT(target_user, 256)                                                                         \
+    TEXT(target_host, 1024) NUMBER(target_tls) NUMBER(flags) NUMBER(cancel_id)                     \
+        TEXT(cancel_secret, 64) TEXT(policy_hash, 64)
+#define IPC_REFUSED(NUMBER, TEXT) NUMBER(code) TEXT(text, 1024) TEXT(hint, 1024)
+#define IPC_ANSWER(NUMBER, TEXT)  /* to PROVE, SIGN and CANCEL */                                  \
+    NUMBER(code) TEXT(text, 1024) TEXT(first, 8192) TEXT(second, 1024)
+
+/* keeper → session, at any time */
+#define IPC_POLICY(NUMBER, TEXT)        TEXT(policy_hash, 64) /* fd: the residual */
+#define IPC_END(NUMBER, TEXT)           NUMBER(reason) TEXT(text, 1024)
+#define IPC_CANCEL_TARGET(NUMBER, TEXT) /* fd: a connection to the target */
+
+/* keeper → ledger */
+#define IPC_SESSION_OPENED(NUMBER, TEXT)                                                           \
+    NUMBER(session)                                                                                \
+    TEXT(subject, 1024)                                                                            \
+    TEXT(issuer, 256)                                                                              \
+    TEXT(token_id, 256)                                                                            \
+    TEXT(groups, 8192)                                                                             \
+    TEXT(resource, 256)                                                                            \
+    TEXT(database, 256) TEXT(client, 256) TEXT(policy_hash, 64) NUMBER(expires_us)
+#define IPC_SESSION_REFUSED(NUMBER, TEXT)                                                          \
+    NUMBER(session)                                                                                \
+    TEXT(resource, 256) TEXT(subject, 1024) TEXT(issuer, 256) TEXT(token_id, 256) TEXT(reason, 1024)
+#define IPC_ADMIN_ACTION(NUMBER, TEXT) TEXT(actor, 256) TEXT(action, 64) TEXT(detail, 4096)
+
+/* administrative socket: one request, then any number of lines, then the end */
+#define IPC_ADMIN_REQUEST(NUMBER, TEXT)                                                            \
+    TEXT(verb, 32) TEXT(subject, 1024) TEXT(groups, 8192) TEXT(resources, 8192) NUMBER(ttl_seconds)
+#define IPC_ADMIN_LINE(NUMBER, TEXT) TEXT(text, 20480)
+#define IPC_ADMIN_END(NUMBER, TEXT)  NUMBER(ok) TEXT(text, 4096)
+
+/* X(symbol, struct suffix): numbered in this order; append only. */
+#define IPC_MESSAGES(X)                                                                            \
+    X(CONFIGURE, configure)                                                                        \
+    X(PEER, peer)                                                                                  \
+    X(LISTEN, listen)                                                                              \
+    X(LISTENER_SETUP, listener_setup)                                                              \
+    X(START, start)                                                                                \
+    X(DRAIN, drain)                                                                                \
+    X(SERVICE_EVENT, service_event)                                                                \
+    X(READY, ready)                                                                                \
+    X(SESSION_STARTED, session_started)                                                            \
+    X(SESSION_ENDED, session_ended)                                                                \
+    X(SESSION_NEW, session_new)                                                                    \
+    X(SESSION_AUTHENTICATED, session_authenticated)                                                \
+    X(SPOOL, spool)                                                                                \
+    X(AUTHENTICATE, authenticate)                                                                  \
+    X(PROVE, prove)                                                                                \
+    X(SIGN, sign)                                                                                  \
+    X(CANCEL, cancel)                                                                              \
+    X(GRANTED, granted)                                                                            \
+    X(REFUSED, refused)                                                                            \
+    X(ANSWER, answer)                                                                              \
+    X(POLICY, policy)                                                                              \
+    X(END, end)                                                                                    \
+    X(CANCEL_TARGET, cancel_target)                                                                \
+    X(SESSION_OPENED, session_opened)                                                              \
+    X(SESSION_REFUSED, session_refused)                                                            \
+    X(ADMIN_ACTION, admin_action)                                                                  \
+    X(ADMIN_REQUEST, admin_request)                                                                \
+    X(ADMIN_LINE, admin_line)                                                                      \
+    X(ADMIN_END, admin_end)
+
+enum ipc_type {
+    IPC_TYPE_NONE,
+#define X(symbol, suffix) IPC_TYPE_##symbol,
+    IPC_MESSAGES(X)
+#undef X
+        IPC_TYPE_COUNT
+};
+
+#define IPC_NUMBER_MEMBER(name)    uint64_t name;
+#define IPC_TEXT_MEMBER(name, max) struct str name;
+#define X(symbol, suffix)                                                                          \
+    struct ipc_##suffix {                                                                          \
+        IPC_##symbol(IPC_NUMBER_MEMBER, IPC_TEXT_MEMBER)                                           \
+    };
+IPC_MESSAGES(X)
+#undef X
+
+/* Any message; the type says which member. */
+union ipc_message {
+#define X(symbol, suffix) struct ipc_##suffix suffix;
+    IPC_MESSAGES(X)
+#undef X
+};
+
+/* Values of IPC_PROVE.kind. */
+enum ipc_proof { IPC_PROOF_SCRAM_SHA_256, IPC_PROOF_MD5, IPC_PROOF_PASSWORD };
+
+/* Bits of IPC_GRANTED.flags. */
+enum ipc_grant_flag {
+    IPC_GRANT_TRUST = 1,       /* a descriptor of trusted certificates follows the residual's */
+    IPC_GRANT_CERTIFICATE = 2, /* and then one of the client certificate */
+    IPC_GRANT_LOCAL = 4,       /* the target is a Unix socket */
+};
+
+/* Values of IPC_PEER.service, and the processes' names in logs. */
+enum ipc_service {
+    IPC_SERVICE_LISTENER,
+    IPC_SERVICE_KEEPER,
+    IPC_SERVICE_LEDGER,
+    IPC_SERVICE_COUNT
+};
+const char *ipc_service_name(enum ipc_service service);
+
+/* The message's name ("session_new"), for logs. */
+const char *ipc_type_name(enum ipc_type type);
+
+/* Appends the datagram of `*message`, which is the struct of `type`. ERR_LIMIT: a text is longer
+ * than its maximum, or all of it than IPC_BYTES_MAX. */
+enum err ipc_encode(enum ipc_type type, const void *message, struct buf *out);
+
+/* Reads a datagram; texts borrow from `bytes`. ERR_PROTOCOL. */
+enum err ipc_decode(struct str bytes, enum ipc_type *type, union ipc_message *out);
+
+/* The next string of a list held in a TEXT; false at its end. */
+bool ipc_list_next(struct str *list, struct str *item);
+
+#endif
