@@ -37,6 +37,10 @@ enum err gate_refuse(struct gate *g, const struct command *command, struct str r
 /* Records how an admitted command ended; handed over at the latest before the session sleeps. */
 enum err gate_outcome(struct gate *g, uint64_t id, const struct outcome *outcome);
 
+/* Records something else worth keeping, such as a cancel request: a stable event name and words
+ * for people. ERR_UNAVAILABLE. */
+enum err gate_note(struct gate *g, struct str event, struct str text);
+
 /* Appends what the rules allow here, for the HINT of a refusal. */
 void gate_describe(struct gate *g, struct buf *out);
 
