@@ -1,0 +1,309 @@
+#include "ipc/record.h"
+
+enum {
+    VERSION = 1,
+    LENGTH_BYTES = 4,
+    HEADER_BYTES = 1 + 1 + 8, /* version, kind, time: after the length */
+    BINDS_MAX = 65535,
+    BIND_NULL = 1,
+    BIND_BINARY = 2,
+};
+
+static size_t
+frame_begin(struct buf *out, enum record_kind kind, int64_t wall_us)
+{
+    size_t start = out->len;
+
+    buf_put_u32(out, 0);
+    buf_put_u8(out, VERSION);
+    buf_put_u8(out, (uint8_t)kind);
+    buf_put_u64(out, (uint64_t)wall_us);
+    return start;
+}
+
+/* Sets the length; a frame that no reader would take is taken back and fails the buffer. */
+static void
+frame_end(struct buf *out, size_t start)
+{
+    size_t length = out->len - start;
+
+    if (out->failed || length > RECORD_FRAME_MAX) {
+        out->len = start;
+        out->failed = true;
+        return;
+    }
+    buf_set_u32(out, start, (uint32_t)(length - LENGTH_BYTES));
+}
+
+static void
+put_string(struct buf *out, struct str s)
+{
+    if (s.len > RECORD_FRAME_MAX) {
+        out->failed = true;
+        return;
+    }
+    buf_put_u32(out, (uint32_t)s.len);
+    buf_put_str(out, s);
+}
+
+static struct str
+read_string(struct cursor *c)
+{
+    return cursor_bytes(c, cursor_u32(c));
+}
+
+static void
+put_demand(struct buf *out, const struct demand *demand)
+{
+    buf_put_u64(out, demand->classes);
+    buf_put_u8(out, (uint8_t)demand->kind);
+    put_string(out, demand->schema);
+    put_string(out, demand->name);
+}
+
+static struct record_demand
+read_demand(struct cursor *c)
+{
+    struct record_demand demand;
+
+    demand.classes = cursor_u64(c);
+    demand.kind = (enum object_kind)cursor_u8(c);
+    demand.schema = read_string(c);
+    demand.name = read_string(c);
+    return demand;
+}
+
+static void
+put_bind(struct buf *out, const struct bind_value *bind, size_t *shown)
+{
+    size_t room = RECORD_BINDS_SHOWN_MAX - *shown;
+    struct str bytes = bind->is_null ? (struct str){"", 0} : bind->bytes;
+
+    buf_put_u8(out, (uint8_t)((bind->is_null ? BIND_NULL : 0) | (bind->binary ? BIND_BINARY : 0)));
+    buf_put_u32(out, bind->type);
+    buf_put_u32(out, bytes.len > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes.len);
+    if (bytes.len > room)
+        bytes.len = room;
+    *shown += bytes.len;
+    put_string(out, bytes);
+}
+
+static struct record_bind
+read_bind(struct cursor *c, bool *known_flags)
+{
+    uint8_t flags = cursor_u8(c);
+    struct record_bind bind;
+
+    *known_flags = (flags & ~(BIND_NULL | BIND_BINARY)) == 0;
+    bind.is_null = (flags & BIND_NULL) != 0;
+    bind.binary = (flags & BIND_BINARY) != 0;
+    bind.type = cursor_u32(c);
+    bind.full_length = cursor_u32(c);
+    bind.bytes = read_string(c);
+    return bind;
+}
+
+void
+record_put_intent(struct buf *out, int64_t wall_us, const struct record_intent *intent)
+{
+    const struct command *subject = intent->subject;
+    size_t start = frame_begin(out, RECORD_INTENT, wall_us);
+    size_t shown = 0;
+
+    buf_put_u64(out, intent->command);
+    buf_put_u8(out, (uint8_t)intent->verdict);
+    buf_put_u32(out, (uint32_t)(int32_t)intent->decisive);
+    put_string(out, intent->rule);
+    put_string(out, intent->message);
+    put_string(out, intent->policy_hash);
+    put_string(out, subject->text);
+    put_string(out, subject->database);
+    if (subject->n_demands > COMMAND_DEMANDS_MAX || subject->n_binds > BINDS_MAX)
+        out->failed = true;
+    buf_put_u32(out, (uint32_t)subject->n_demands);
+    for (size_t i = 0; i < subject->n_demands && !out->failed; i++)
+        put_demand(out, &subject->demands[i]);
+    buf_put_u32(out, (uint32_t)subject->n_binds);
+    for (size_t i = 0; i < subject->n_binds && !out->failed; i++)
+        put_bind(out, &subject->binds[i], &shown);
+    frame_end(out, start);
+}
+
+void
+record_put_outcome(struct buf *out, int64_t wall_us, const struct record_outcome *outcome)
+{
+    size_t start = frame_begin(out, RECORD_OUTCOME, wall_us);
+
+    buf_put_u64(out, outcome->command);
+    buf_put_u64(out, outcome->rows);
+    buf_put_u64(out, outcome->bytes);
+    buf_put_u64(out, outcome->duration_us);
+    buf_put_u8(out, outcome->unknown);
+    put_string(out, outcome->error);
+    frame_end(out, start);
+}
+
+void
+record_put_note(struct buf *out, int64_t wall_us, enum record_kind kind,
+                const struct record_note *note)
+{
+    size_t start = frame_begin(out, kind, wall_us);
+
+    put_string(out, note->event);
+    put_string(out, note->text);
+    buf_put_u64(out, note->bytes_in);
+    buf_put_u64(out, note->bytes_out);
+    frame_end(out, start);
+}
+
+static bool
+demand_is_sound(const struct record_demand *demand)
+{
+    class_set effect = demand->classes & CLASS_EFFECTS_MASK;
+
+    return effect != 0 && (effect & (effect - 1)) == 0 &&
+           (demand->classes >> (COMMAND_CLASS_COUNT - 1) >> 1) == 0 &&
+           demand->kind < OBJECT_KIND_COUNT;
+}
+
+static bool
+bind_is_sound(const struct record_bind *bind)
+{
+    if (bind->is_null)
+        return bind->bytes.len == 0 && bind->full_length == 0;
+    return bind->bytes.len <= bind->full_length;
+}
+
+/* Points `*demands` and `*binds` at their first element and checks every one. */
+static bool
+read_lists(struct cursor *c, struct record *out)
+{
+    bool known_flags = true;
+
+    out->intent.n_demands = cursor_u32(c);
+    if (out->intent.n_demands > COMMAND_DEMANDS_MAX)
+        return false;
+    out->intent.demands = *c;
+    for (size_t i = 0; i < out->intent.n_demands; i++) {
+        struct record_demand demand = read_demand(c);
+
+        if (c->failed || !demand_is_sound(&demand))
+            return false;
+    }
+    out->intent.n_binds = cursor_u32(c);
+    if (out->intent.n_binds > BINDS_MAX)
+        return false;
+    out->intent.binds = *c;
+    for (size_t i = 0; i < out->intent.n_binds; i++) {
+        struct record_bind bind = read_bind(c, &known_flags);
+
+        if (c->failed || !known_flags || !bind_is_sound(&bind))
+            return false;
+    }
+    return true;
+}
+
+static bool
+read_intent(struct cursor *c, struct record *out)
+{
+    uint8_t verdict;
+
+    out->intent.command = cursor_u64(c);
+    verdict = cursor_u8(c);
+    out->intent.verdict = (enum verdict_kind)verdict;
+    out->intent.decisive = (int)(int32_t)cursor_u32(c);
+    out->intent.rule = read_string(c);
+    out->intent.message = read_string(c);
+    out->intent.policy_hash = read_string(c);
+    out->intent.text = read_string(c);
+    out->intent.database = read_string(c);
+    if (verdict > VERDICT_DENY || !read_lists(c, out))
+        return false;
+    return out->intent.decisive >= -1 &&
+           (out->intent.decisive == -1 || (size_t)out->intent.decisive < out->intent.n_demands);
+}
+
+static bool
+read_outcome(struct cursor *c, struct record *out)
+{
+    uint8_t unknown;
+
+    out->outcome.command = cursor_u64(c);
+    out->outcome.rows = cursor_u64(c);
+    out->outcome.bytes = cursor_u64(c);
+    out->outcome.duration_us = cursor_u64(c);
+    unknown = cursor_u8(c);
+    out->outcome.unknown = unknown != 0;
+    out->outcome.error = read_string(c);
+    return unknown <= 1;
+}
+
+static bool
+read_note(struct cursor *c, struct record *out)
+{
+    out->note.event = read_string(c);
+    out->note.text = read_string(c);
+    out->note.bytes_in = cursor_u64(c);
+    out->note.bytes_out = cursor_u64(c);
+    return true;
+}
+
+static bool
+read_fields(struct cursor *c, struct record *out)
+{
+    switch (out->kind) {
+    case RECORD_INTENT:
+        return read_intent(c, out);
+    case RECORD_OUTCOME:
+        return read_outcome(c, out);
+    case RECORD_REFUSED:
+    case RECORD_EVENT:
+    case RECORD_CLOSED:
+        return read_note(c, out);
+    }
+    return false;
+}
+
+enum err
+record_read(struct str bytes, struct record *out, size_t *used)
+{
+    struct cursor c = cursor_make(bytes);
+    uint32_t length = cursor_u32(&c);
+    uint8_t kind;
+
+    if (c.failed)
+        return fail(ERR_TRUNCATED, "the frame's length is not whole");
+    if (length < HEADER_BYTES || length > RECORD_FRAME_MAX - LENGTH_BYTES)
+        return fail(ERR_PROTOCOL, "a frame of %u bytes", length);
+    /* What is wrong from the start is said at once, not when eight megabytes have arrived. */
+    if (cursor_left(&c) >= 1 && c.at[0] != VERSION)
+        return fail(ERR_PROTOCOL, "a frame of version %u", c.at[0]);
+    if (cursor_left(&c) >= 2 && (c.at[1] < RECORD_REFUSED || c.at[1] > RECORD_CLOSED))
+        return fail(ERR_PROTOCOL, "a frame of kind %u", c.at[1]);
+    if (cursor_left(&c) < length)
+        return fail(ERR_TRUNCATED, "the frame is not whole yet");
+
+    c.end = c.at + length;
+    (void)cursor_u8(&c);
+    kind = cursor_u8(&c);
+    out->kind = (enum record_kind)kind;
+    out->wall_us = (int64_t)cursor_u64(&c);
+    if (!read_fields(&c, out) || !cursor_done(&c))
+        return fail(ERR_PROTOCOL, "a frame of kind %u that breaks its form", kind);
+    *used = LENGTH_BYTES + (size_t)length;
+    return OK;
+}
+
+void
+record_next_demand(struct record *r, struct record_demand *out)
+{
+    *out = read_demand(&r->intent.demands);
+}
+
+void
+record_next_bind(struct record *r, struct record_bind *out)
+{
+    bool known_flags;
+
+    *out = read_bind(&r->intent.binds, &known_flags);
+}
