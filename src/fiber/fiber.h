@@ -18,6 +18,11 @@ typedef void fiber_fn(void *arg);
 /* Runs `fn` as the first fiber and returns when every fiber has ended. ERR_NOMEM. */
 enum err fiber_main(fiber_fn *fn, void *arg);
 
+/* In a child of fork(), before any other call of this header: forgets all fibers of the parent, so
+ * that fiber_main() may start afresh. The code that calls this, a fiber or not, goes on as plain
+ * code of the child; it must not return from the fiber's function. */
+void fiber_after_fork(void);
+
 /* Starts a fiber; it runs at the caller's next wait. `name` is for diagnostics and must outlive
  * it. `*out` (may be NULL: detached) must be given to fiber_join() once. ERR_NOMEM, ERR_LIMIT. */
 enum err fiber_start(const char *name, fiber_fn *fn, void *arg, struct fiber **out);
@@ -49,8 +54,13 @@ struct fiber_condition {
 enum err fiber_condition_wait(struct fiber_condition *c, int64_t deadline_ms);
 void fiber_condition_signal(struct fiber_condition *c); /* all waiters */
 
-/* Runs fn(arg) on the process's big stack: for deep recursion. `fn` must not wait. */
+/* Runs fn(arg) on the process's big stack (64 MiB, committed as used; what is above 1 MiB is given
+ * back afterwards): for deep recursion. `fn` must not wait. Usable outside fibers too. Ends the
+ * process if the stack was not prepared and cannot be mapped. */
 void fiber_call_deep(fiber_fn *fn, void *arg);
+
+/* Maps the big stack ahead of its first use; children of fork() have it too. ERR_NOMEM. */
+enum err fiber_prepare_deep(void);
 
 /* [waits] Runs fn(arg) on a helper thread: for blocking library calls. Not for sandboxed
  * sessions (they may not make threads). Not cancelable: returns when fn has. ERR_NOMEM. */
