@@ -194,6 +194,17 @@ gate_admit(struct gate *g, const struct command *command, struct admission *out)
 }
 
 enum err
+gate_decide(struct gate *g, const struct command *command, struct verdict *out)
+{
+    enum err e;
+
+    if ((e = check_open(g)) != OK)
+        return e;
+    residual_decide(g->policy.residual, command, clock_wall_us(), out);
+    return OK;
+}
+
+enum err
 gate_refuse(struct gate *g, const struct command *command, struct str reason, struct admission *out)
 {
     enum err e;

@@ -29,6 +29,11 @@ struct outcome {
  * client), ERR_LIMIT. A refusal by policy is OK with a verdict other than ALLOW. */
 enum err gate_admit(struct gate *g, const struct command *command, struct admission *out);
 
+/* Decides `command` without a record: nothing may run on its strength. For what announces a command
+ * (a PostgreSQL Parse), so that it is refused early; gate_admit() decides again when it runs.
+ * `*out` borrows as from gate_admit(). ERR_UNAVAILABLE. */
+enum err gate_decide(struct gate *g, const struct command *command, struct verdict *out);
+
 /* Refuses a command that could not be understood: records it like gate_admit() with a DENY whose
  * message is `reason` and no rule. Errors as gate_admit(). */
 enum err gate_refuse(struct gate *g, const struct command *command, struct str reason,
