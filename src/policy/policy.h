@@ -1,7 +1,26 @@
 /* policy/policy.h - compile → specialise → decide; pure functions, no I/O, no clock.
  *
  * The keeper compiles the rules once, specialises them to one principal on one resource, and
- * hands the residual to the session as bytes. A session only ever decides. */
+ * hands the residual to the session as bytes. A session only ever decides.
+ *
+ * What a rule means (docs/policy.md says the same for users):
+ *
+ * A rule *applies* to a demand if its time window holds, its classes are 0 or share one with the
+ * demand's, its `databases` match the command's database, and its conditions on objects hold:
+ *   - `tables` hold for OBJECT_RELATION only, `functions` for OBJECT_FUNCTION only; in a rule with
+ *     both, either may hold. A rule with one of them applies to no other kind of object.
+ *   - `schemas` hold for relations, functions and other objects by their schema, for
+ *     OBJECT_SCHEMA by its name, and never for the kinds that have no schema.
+ *   - Patterns compare bytes; the names of a demand are folded already. The first dot of a table
+ *     or function pattern ends its schema.
+ * A demand whose schema is empty could mean any schema. There a rule *may* apply (its name
+ * matches, some schema could) or *surely* applies (its pattern accepts every schema: no schema
+ * part, or `*`). With the schema given, what may apply surely does.
+ *
+ * A demand is *refused* by a DENY, *held* by a STEP_UP, DEFER or MODIFY that may apply, and
+ * *permitted* by an ALLOW, STEP_UP, DEFER or MODIFY that surely applies: an approval stands in for
+ * an allow, but only within the names it was written for. Over all demands: any refused → DENY;
+ * else any not permitted → DENY without a rule; else the strongest hold; else ALLOW. */
 #ifndef POLICY_POLICY_H
 #define POLICY_POLICY_H
 
@@ -46,35 +65,39 @@ struct verdict {
 };
 
 /* Copies what it needs. `*out` is the caller's, to be ended with policy_free().
- * ERR_LIMIT, ERR_NOMEM. */
+ * ERR_LIMIT, ERR_NOMEM; ERR_INVALID (a prefix, minute or verdict out of range). */
 enum err policy_compile(const struct policy_rule *rules, size_t n, struct policy **out);
 void policy_free(struct policy *p);
 
 /* The rules that can apply to `request`, without those that cannot.
- * `*out` is the caller's, to be ended with residual_free(). ERR_NOMEM. */
+ * `*out` is the caller's, to be ended with residual_free(). It borrows nothing. ERR_LIMIT (beyond
+ * RESIDUAL_BYTES_MAX), ERR_NOMEM. */
 enum err policy_specialise(const struct policy *p, const struct policy_request *request,
                            struct residual **out);
 
-/* Appends the residual's wire form, versioned; or reads it (untrusted bytes are safe).
+/* Appends the residual's wire form, versioned; or reads it (untrusted bytes are safe, and are
+ * copied). Encoding what was decoded gives the same bytes.
  * ERR_PROTOCOL, ERR_LIMIT, ERR_NOMEM. */
 enum err residual_encode(const struct residual *r, struct buf *out);
 enum err residual_decode(struct str bytes, struct residual **out);
 void residual_free(struct residual *r);
 
-/* Whether any rule could allow anything: if not, the principal has no access to the resource. */
+/* Whether any rule could allow anything: if not, the principal has no access to the resource.
+ * A deny without further conditions leaves nothing. */
 bool residual_allows_anything(const struct residual *r);
 
-/* Decides one command at `wall_us`. An explicit deny of any demand wins, then step-up, defer,
- * modify; a command is allowed only if every demand is. A command without demands is denied.
- *
- * Names: a demand whose schema is empty could mean any schema, so a refusing rule matches it by
- * name alone, and an allowing rule only if its pattern accepts every schema. The same holds for
- * conditions on `schemas`. `verdict` borrows from `r` and `command`. */
+/* Decides one command at `wall_us`, as described above. A command without demands is denied.
+ * The verdict names the first rule, in the order of the configuration, of the decisive kind on
+ * the decisive demand; for ALLOW the one that permits the first demand. Allocates nothing; the
+ * cost does not grow with rules for other classes, objects or databases.
+ * `verdict` borrows from `r` and `command`. */
 void residual_decide(const struct residual *r, const struct command *command, int64_t wall_us,
                      struct verdict *verdict);
 
-/* Appends one line for people: what the rules allow here at `wall_us`, such as
- * "read on public.*; session". Empty if nothing. */
+enum { RESIDUAL_DESCRIPTION_MAX = 400 };
+
+/* Appends one line for people, at most RESIDUAL_DESCRIPTION_MAX bytes: what the rules allow here
+ * at `wall_us`, such as "read on public.*; session, except drop-table". Empty if nothing. */
 void residual_describe(const struct residual *r, int64_t wall_us, struct buf *out);
 
 #endif

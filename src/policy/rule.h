@@ -85,4 +85,17 @@ struct policy_rule {
     struct str_list functions;
 };
 
+/* Whether `address` (IPv4 as IPv4-mapped) is in the network; more than 128 bits match nothing. */
+bool rule_network_contains(const struct rule_network *network, const struct in6_addr *address);
+
+/* A moment as rules see it. */
+struct rule_moment {
+    unsigned weekday; /* 0 is Monday */
+    unsigned minute;  /* of the day, UTC */
+};
+struct rule_moment rule_moment_at(int64_t wall_us);
+
+/* Whether the moment lies in the window. */
+bool rule_time_holds(const struct rule_time *window, struct rule_moment moment);
+
 #endif

@@ -1,0 +1,413 @@
+#include "policy/residual.h"
+
+#include <stdlib.h>
+
+enum {
+    /* Of one residual in memory: the index is larger than the bytes. */
+    ARENA_BYTES_MAX = 8 * RESIDUAL_BYTES_MAX,
+
+    SLOT_EVERY_CLASS = 0,
+    SLOT_CLASSES = 1,
+    SLOT_BUCKETS = SLOT_CLASSES + COMMAND_CLASS_COUNT,
+};
+
+#define RANK_NONE UINT32_MAX
+
+/* What a name in a bucket is the name of. */
+enum key_kind { KEY_TABLE, KEY_FUNCTION, KEY_DATABASE };
+
+static uint32_t
+bucket_slot(const struct residual *r, enum key_kind kind, uint32_t name_hash)
+{
+    uint32_t mixed = (name_hash ^ (uint32_t)kind * 0x9e3779b9u) * 0x85ebca6bu;
+
+    return SLOT_BUCKETS + ((mixed ^ mixed >> 15) & (r->buckets - 1));
+}
+
+/* --- building ----------------------------------------------------------------------------- */
+
+static bool
+names_are_exact(struct object_pattern_list list)
+{
+    for (size_t i = 0; i < list.n; i++)
+        if (list.items[i].name.kind != PATTERN_EXACT)
+            return false;
+    return true;
+}
+
+static bool
+patterns_are_exact(struct pattern_list list)
+{
+    for (size_t i = 0; i < list.n; i++)
+        if (list.items[i].kind != PATTERN_EXACT)
+            return false;
+    return true;
+}
+
+/* Chooses how each rule is found, and how many entries the buckets need. */
+static size_t
+choose_keys(struct residual *r, struct residual_rule *rules)
+{
+    size_t entries = 0;
+
+    for (uint32_t i = 0; i < r->n; i++) {
+        struct residual_rule *rule = &rules[i];
+
+        r->has_times |= rule->n_times != 0;
+        rule->keyed_by_name = rule->tables.n + rule->functions.n != 0 &&
+                              names_are_exact(rule->tables) && names_are_exact(rule->functions);
+        rule->keyed_by_database = !rule->keyed_by_name && rule->databases.n != 0 &&
+                                  patterns_are_exact(rule->databases);
+        if (rule->keyed_by_name)
+            entries += rule->tables.n + rule->functions.n;
+        else if (rule->keyed_by_database)
+            entries += rule->databases.n;
+        r->has_named |= rule->keyed_by_name;
+        r->has_databases |= rule->keyed_by_database;
+    }
+    return entries;
+}
+
+static enum err
+rank_rules(struct residual *r, struct residual_rule *rules)
+{
+    uint32_t rank = 0;
+
+    if ((r->ranked = arena_array(r->arena, r->n, sizeof(struct residual_rule *))) == NULL &&
+        r->n != 0)
+        return fail(ERR_NOMEM, "not enough memory for the rules of a session");
+    for (int kind = VERDICT_DENY; kind >= VERDICT_ALLOW; kind--)
+        for (uint32_t i = 0; i < r->n; i++)
+            if ((int)rules[i].verdict == kind)
+                r->ranked[rank++] = &rules[i];
+    return OK;
+}
+
+/* Counts (ranks == NULL) or fills in `at`, which has a place for each slot. */
+static void
+put_in_slot(uint32_t *at, uint32_t *ranks, size_t slot, uint32_t rank)
+{
+    uint32_t place = at[slot]++;
+
+    if (ranks != NULL)
+        ranks[place] = rank;
+}
+
+static void
+put_in_slots(const struct residual *r, uint32_t rank, uint32_t *at, uint32_t *ranks)
+{
+    const struct residual_rule *rule = r->ranked[rank];
+
+    if (rule->keyed_by_name) {
+        for (size_t i = 0; i < rule->tables.n; i++)
+            put_in_slot(at, ranks, bucket_slot(r, KEY_TABLE, rule->tables.items[i].name.hash),
+                        rank);
+        for (size_t i = 0; i < rule->functions.n; i++)
+            put_in_slot(at, ranks, bucket_slot(r, KEY_FUNCTION, rule->functions.items[i].name.hash),
+                        rank);
+    } else if (rule->keyed_by_database) {
+        for (size_t i = 0; i < rule->databases.n; i++)
+            put_in_slot(at, ranks, bucket_slot(r, KEY_DATABASE, rule->databases.items[i].hash),
+                        rank);
+    } else if (rule->classes == 0) {
+        put_in_slot(at, ranks, SLOT_EVERY_CLASS, rank);
+    } else {
+        for (class_set left = rule->classes; left != 0; left &= left - 1)
+            put_in_slot(at, ranks, SLOT_CLASSES + (size_t)__builtin_ctzll(left), rank);
+    }
+}
+
+static enum err
+build_index(struct residual *r, struct residual_rule *rules)
+{
+    size_t entries = choose_keys(r, rules), slots;
+    uint32_t *starts, *at, *ranks, total = 0;
+    enum err e;
+
+    for (r->buckets = entries == 0 ? 0 : 1; r->buckets < entries;)
+        r->buckets *= 2;
+    slots = SLOT_BUCKETS + r->buckets;
+    if ((e = rank_rules(r, rules)) != OK)
+        return e;
+    if ((starts = arena_array(r->arena, slots + 1, sizeof(*starts))) == NULL ||
+        (at = arena_array(r->arena, slots, sizeof(*at))) == NULL)
+        return fail(ERR_NOMEM, "not enough memory for the rules of a session");
+
+    for (uint32_t rank = 0; rank < r->n; rank++)
+        put_in_slots(r, rank, at, NULL);
+    for (size_t slot = 0; slot < slots; slot++) {
+        starts[slot] = total;
+        total += at[slot];
+        at[slot] = starts[slot];
+    }
+    starts[slots] = total;
+    if ((ranks = arena_array(r->arena, total + 1u, sizeof(*ranks))) == NULL)
+        return fail(ERR_NOMEM, "not enough memory for the rules of a session");
+    for (uint32_t rank = 0; rank < r->n; rank++)
+        put_in_slots(r, rank, at, ranks);
+    r->starts = starts;
+    r->ranks = ranks;
+    return OK;
+}
+
+enum err
+residual_decode(struct str bytes, struct residual **out)
+{
+    struct residual_rule *rules;
+    struct residual *r;
+    enum err e;
+
+    if (bytes.len > RESIDUAL_BYTES_MAX)
+        return fail(ERR_LIMIT, "the rules of a session need more than %d bytes",
+                    RESIDUAL_BYTES_MAX);
+    if ((r = calloc(1, sizeof(*r))) == NULL)
+        return fail(ERR_NOMEM, "not enough memory for the rules of a session");
+    if ((r->arena = arena_new(ARENA_BYTES_MAX)) == NULL ||
+        (r->wire = arena_str(r->arena, bytes)).ptr == NULL)
+        e = fail(ERR_NOMEM, "not enough memory for the rules of a session");
+    else if ((e = residual_wire_read(r, &rules)) == OK && (e = build_index(r, rules)) == OK) {
+        *out = r;
+        return OK;
+    }
+    residual_free(r);
+    return e;
+}
+
+enum err
+residual_encode(const struct residual *r, struct buf *out)
+{
+    buf_put_str(out, r->wire);
+    return buf_ok(out);
+}
+
+void
+residual_free(struct residual *r)
+{
+    if (r == NULL)
+        return;
+    arena_free(r->arena);
+    free(r);
+}
+
+bool
+residual_allows_anything(const struct residual *r)
+{
+    bool any = false;
+
+    for (uint32_t rank = 0; rank < r->n; rank++) {
+        const struct residual_rule *rule = r->ranked[rank];
+
+        if (rule->verdict != VERDICT_DENY)
+            any = true;
+        else if (rule->classes == 0 && rule->n_times == 0 && residual_rule_is_broad(rule))
+            return false;
+    }
+    return any;
+}
+
+/* --- deciding ----------------------------------------------------------------------------- */
+
+/* How a rule stands to a demand (policy.h, "What a rule means"). */
+enum fit { FIT_NOT, FIT_MAY, FIT_SURELY };
+
+/* What the rules say to one demand. */
+struct finding {
+    const struct residual *r;
+    const struct command *command;
+    const struct demand *demand;
+    struct rule_moment moment;
+    /* By verdict: the first rule that may apply, for ALLOW that surely does; or RANK_NONE. */
+    uint32_t first[VERDICT_DENY + 1];
+    bool permitted;
+    size_t visited;
+};
+
+bool
+residual_rule_is_in_time(const struct residual_rule *rule, struct rule_moment moment)
+{
+    for (size_t i = 0; i < rule->n_times; i++)
+        if (rule_time_holds(&rule->times[i], moment))
+            return true;
+    return rule->n_times == 0;
+}
+
+static enum fit
+fit_objects(struct object_pattern_list list, const struct demand *demand)
+{
+    enum fit fit = FIT_NOT;
+
+    for (size_t i = 0; i < list.n && fit != FIT_SURELY; i++) {
+        const struct object_pattern *p = &list.items[i];
+
+        if (!pattern_matches(&p->name, demand->name))
+            continue;
+        if (p->schema.kind == PATTERN_ANY)
+            return FIT_SURELY;
+        if (demand->schema.len == 0)
+            fit = FIT_MAY;
+        else if (pattern_matches(&p->schema, demand->schema))
+            return FIT_SURELY;
+    }
+    return fit;
+}
+
+static enum fit
+fit_schemas(struct pattern_list list, const struct demand *demand)
+{
+    switch (demand->kind) {
+    case OBJECT_SCHEMA:
+        return pattern_list_matches(list, demand->name) ? FIT_SURELY : FIT_NOT;
+    case OBJECT_RELATION:
+    case OBJECT_FUNCTION:
+    case OBJECT_OTHER:
+        break;
+    default:
+        return FIT_NOT;
+    }
+    if (demand->schema.len != 0)
+        return pattern_list_matches(list, demand->schema) ? FIT_SURELY : FIT_NOT;
+    for (size_t i = 0; i < list.n; i++)
+        if (list.items[i].kind == PATTERN_ANY)
+            return FIT_SURELY;
+    return FIT_MAY;
+}
+
+static enum fit
+fit_rule(const struct residual_rule *rule, const struct finding *f)
+{
+    const struct demand *demand = f->demand;
+    enum fit fit = FIT_SURELY;
+
+    if (rule->classes != 0 && (rule->classes & demand->classes) == 0)
+        return FIT_NOT;
+    if (rule->tables.n != 0 || rule->functions.n != 0) {
+        if (demand->kind == OBJECT_RELATION)
+            fit = fit_objects(rule->tables, demand);
+        else if (demand->kind == OBJECT_FUNCTION)
+            fit = fit_objects(rule->functions, demand);
+        else
+            fit = FIT_NOT;
+        if (fit == FIT_NOT)
+            return FIT_NOT;
+    }
+    if (rule->schemas.n != 0) {
+        enum fit schemas = fit_schemas(rule->schemas, demand);
+
+        fit = schemas < fit ? schemas : fit;
+        if (fit == FIT_NOT)
+            return FIT_NOT;
+    }
+    if (rule->databases.n != 0 && !pattern_list_matches(rule->databases, f->command->database))
+        return FIT_NOT;
+    return residual_rule_is_in_time(rule, f->moment) ? fit : FIT_NOT;
+}
+
+/* Looks through one slot; stops where nothing later in it can change the finding. */
+static void
+look_in_slot(struct finding *f, size_t slot)
+{
+    const struct residual *r = f->r;
+
+    for (uint32_t i = r->starts[slot]; i < r->starts[slot + 1]; i++) {
+        uint32_t rank = r->ranks[i];
+        const struct residual_rule *rule = r->ranked[rank];
+        enum verdict_kind kind = rule->verdict;
+        bool final = kind == VERDICT_DENY || kind == VERDICT_ALLOW;
+        enum fit fit;
+
+        if (rank >= f->first[kind] && final)
+            return;
+        f->visited++;
+        if (rank >= f->first[kind] && f->permitted)
+            continue;
+        fit = fit_rule(rule, f);
+        if (fit == FIT_NOT || (fit == FIT_MAY && kind == VERDICT_ALLOW))
+            continue;
+        if (rank < f->first[kind])
+            f->first[kind] = rank;
+        if (fit == FIT_SURELY && kind != VERDICT_DENY)
+            f->permitted = true;
+        if (final)
+            return;
+    }
+}
+
+static void
+look_up_demand(struct finding *f)
+{
+    const struct residual *r = f->r;
+    const struct demand *demand = f->demand;
+
+    f->permitted = false;
+    for (int kind = 0; kind <= VERDICT_DENY; kind++)
+        f->first[kind] = RANK_NONE;
+
+    look_in_slot(f, SLOT_EVERY_CLASS);
+    for (class_set left = demand->classes & (CLASS_BIT(COMMAND_CLASS_COUNT) - 1); left != 0;
+         left &= left - 1)
+        look_in_slot(f, SLOT_CLASSES + (size_t)__builtin_ctzll(left));
+    if (r->has_databases)
+        look_in_slot(f, bucket_slot(r, KEY_DATABASE, pattern_hash(f->command->database)));
+    if (r->has_named && (demand->kind == OBJECT_RELATION || demand->kind == OBJECT_FUNCTION))
+        look_in_slot(f, bucket_slot(r, demand->kind == OBJECT_RELATION ? KEY_TABLE : KEY_FUNCTION,
+                                    pattern_hash(demand->name)));
+}
+
+static void
+set_verdict(struct verdict *v, const struct residual *r, uint32_t rank, const struct demand *demand)
+{
+    v->kind = r->ranked[rank]->verdict;
+    v->rule = r->ranked[rank]->name;
+    v->message = r->ranked[rank]->message;
+    v->demand = demand;
+}
+
+void
+residual_decide_counting(const struct residual *r, const struct command *command, int64_t wall_us,
+                         struct verdict *verdict, size_t *visited)
+{
+    struct finding f = {.r = r, .command = command};
+    const struct demand *not_permitted = NULL;
+    uint32_t hold = RANK_NONE;
+
+    *verdict = (struct verdict){.kind = VERDICT_DENY, .rule = STR(""), .message = STR("")};
+    if (r->has_times)
+        f.moment = rule_moment_at(wall_us);
+
+    for (size_t i = 0; i < command->n_demands; i++) {
+        f.demand = &command->demands[i];
+        look_up_demand(&f);
+        if (f.first[VERDICT_DENY] != RANK_NONE) {
+            set_verdict(verdict, r, f.first[VERDICT_DENY], f.demand);
+            not_permitted = NULL;
+            hold = RANK_NONE;
+            break;
+        }
+        if (!f.permitted && not_permitted == NULL)
+            not_permitted = f.demand;
+        for (int kind = VERDICT_STEP_UP; kind > VERDICT_ALLOW; kind--) {
+            if (f.first[kind] == RANK_NONE)
+                continue;
+            if (hold == RANK_NONE || r->ranked[hold]->verdict < (enum verdict_kind)kind) {
+                hold = f.first[kind];
+                set_verdict(verdict, r, hold, f.demand);
+            }
+            break;
+        }
+        if (i == 0 && hold == RANK_NONE && f.permitted)
+            set_verdict(verdict, r, f.first[VERDICT_ALLOW], NULL);
+    }
+    if (not_permitted != NULL)
+        *verdict = (struct verdict){
+            .kind = VERDICT_DENY, .rule = STR(""), .message = STR(""), .demand = not_permitted};
+    *visited += f.visited;
+}
+
+void
+residual_decide(const struct residual *r, const struct command *command, int64_t wall_us,
+                struct verdict *verdict)
+{
+    size_t visited = 0;
+
+    residual_decide_counting(r, command, wall_us, verdict, &visited);
+}
