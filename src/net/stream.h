@@ -23,6 +23,11 @@ void stream_close(struct stream *s);
 /* Ends the writing direction: later writes fail, the peer reads end of stream. */
 void stream_shutdown(struct stream *s);
 
+/* [waits] The first byte that the peer sent, left in the socket: tells a TLS handshake from clear
+ * text while nothing is buffered, which the handshake would refuse. Before any read. ERR_CLOSED,
+ * ERR_TIMEOUT, ERR_CANCELED, ERR_IO. */
+enum err stream_sniff(struct stream *s, int64_t deadline_ms, unsigned char *first);
+
 /* [waits] TLS handshake with `ssl`, whose ownership passes to the stream even on failure.
  * Bytes buffered before are refused with ERR_PROTOCOL, so that nothing sent in clear is taken
  * for protected (CVE-2021-23214). ERR_TLS, ERR_TIMEOUT, ERR_CANCELED, ERR_CLOSED, ERR_IO. */
