@@ -1,0 +1,220 @@
+#include "sandbox/sandbox.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "sandbox/filter.h"
+#include "sandbox/landlock.h"
+
+enum { SESSION_DESCRIPTORS_MAX = 64, SESSION_LOCKED_BYTES_MAX = 64 << 10 };
+
+struct sandbox {
+    int ruleset; /* Landlock; -1: the kernel has none */
+    struct filter filter;
+};
+
+/* What the keeper's libraries read: the resolver's and the CA's files, libraries loaded late. The
+ * whole of /etc, because such files are replaced, and a rule for a file ends with the file. */
+static const char *const system_paths[] = {
+    "/etc",
+    "/usr/lib",
+    "/lib",
+    "/lib64",
+    "/usr/lib64",
+    "/usr/share",
+    "/usr/local/share",
+    "/usr/local/lib",
+    "/run/systemd/resolve",
+    "/run/resolvconf",
+    "/run/NetworkManager",
+    "/dev/urandom",
+    "/dev/null",
+    "/sys/devices/system/cpu",
+};
+
+#if SANDBOX_SANITIZED
+/* The leak check at exit stops the process by ptrace(2), which the sandbox refuses. */
+static bool entered;
+int __lsan_is_turned_off(void);
+int
+__lsan_is_turned_off(void)
+{
+    return entered;
+}
+#endif
+
+static void
+warn_without_landlock(void)
+{
+    if (landlock_version() == 0)
+        log_warning("sandbox_without_landlock", "this kernel has no Landlock; seccomp alone");
+}
+
+enum err
+sandbox_prepare(struct sandbox **out)
+{
+    struct sandbox *s = calloc(1, sizeof(*s));
+    enum err e;
+
+    *out = NULL;
+    if (s == NULL)
+        return fail(ERR_NOMEM, "no memory for the sandbox");
+    s->ruleset = -1;
+    if ((e = filter_compile(FILTER_SESSION, &s->filter)) == OK)
+        e = landlock_create(LANDLOCK_ALL, &s->ruleset);
+    if (e != OK) {
+        sandbox_free(s);
+        return e;
+    }
+    warn_without_landlock();
+    *out = s;
+    return OK;
+}
+
+void
+sandbox_free(struct sandbox *s)
+{
+    if (s == NULL)
+        return;
+    if (s->ruleset >= 0)
+        close(s->ruleset);
+    free(s);
+}
+
+static enum err
+limit(__rlimit_resource_t resource, rlim_t value)
+{
+    struct rlimit now;
+
+    if (getrlimit(resource, &now) < 0)
+        return fail_errno(ERR_IO, "cannot read resource limit %d", (int)resource);
+    if (now.rlim_max < value)
+        value = now.rlim_max;
+    if (setrlimit(resource, &(struct rlimit){value, value}) < 0)
+        return fail_errno(ERR_IO, "cannot set resource limit %d", (int)resource);
+    return OK;
+}
+
+/* No core with secrets, no privileges by exec, nobody looks in. */
+static enum err
+give_up_privileges(void)
+{
+#if SANDBOX_SANITIZED
+    entered = true;
+#endif
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return fail_errno(ERR_UNSUPPORTED, "cannot set no-new-privs");
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        return fail_errno(ERR_IO, "cannot become undumpable");
+    return limit(RLIMIT_CORE, 0);
+}
+
+/* Root's powers, where we run as root: in a container, for a port below 1024. */
+static enum err
+drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+    if (syscall(SYS_capset, &header, none) < 0)
+        return fail_errno(ERR_IO, "cannot drop capabilities");
+    return OK;
+}
+
+enum err
+sandbox_enter_session(const struct sandbox *s)
+{
+    struct filter filter = s->filter; /* completed with this process's id */
+    enum err e;
+
+    filter_set_process(&filter);
+    if ((e = give_up_privileges()) != OK || (e = drop_capabilities()) != OK ||
+        (e = limit(RLIMIT_NPROC, 0)) != OK ||
+        (e = limit(RLIMIT_NOFILE, SESSION_DESCRIPTORS_MAX)) != OK ||
+        (e = limit(RLIMIT_MEMLOCK, SESSION_LOCKED_BYTES_MAX)) != OK ||
+        (e = landlock_enter(s->ruleset)) != OK)
+        return e;
+    if (s->ruleset >= 0)
+        close(s->ruleset); /* ours alone: the sandbox stays prepared in the parent */
+    return filter_enter(&filter);
+}
+
+static enum err
+enter_service(enum filter_kind kind, int ruleset)
+{
+    struct filter filter;
+    enum err e;
+
+    if ((e = filter_compile(kind, &filter)) != OK || (e = give_up_privileges()) != OK ||
+        (e = landlock_enter(ruleset)) != OK)
+        return e;
+    return filter_enter(&filter);
+}
+
+static enum err
+allow_paths(int ruleset, const struct sandbox_path *paths)
+{
+    enum err e;
+
+    for (; paths != NULL && paths->path != NULL; paths++) {
+        if ((e = landlock_allow(ruleset, paths->path, paths->writable, false)) != OK)
+            return e;
+    }
+    return OK;
+}
+
+enum err
+sandbox_enter_keeper(const struct sandbox_path *paths)
+{
+    int ruleset;
+    enum err e;
+
+    warn_without_landlock();
+    if ((e = landlock_create(LANDLOCK_NO_TCP_BIND | LANDLOCK_NO_OUTSIDE, &ruleset)) != OK)
+        return e;
+    e = allow_paths(ruleset, paths);
+    for (size_t i = 0; e == OK && i < sizeof(system_paths) / sizeof(system_paths[0]); i++)
+        e = landlock_allow(ruleset, system_paths[i], false, true);
+    if (e == OK)
+        e = enter_service(FILTER_KEEPER, ruleset);
+    if (ruleset >= 0)
+        close(ruleset);
+    return e;
+}
+
+enum err
+sandbox_enter_ledger(const struct sandbox_path *paths)
+{
+    int ruleset;
+    enum err e;
+
+    warn_without_landlock();
+    if ((e = landlock_create(LANDLOCK_ALL, &ruleset)) != OK)
+        return e;
+    if ((e = allow_paths(ruleset, paths)) == OK)
+        e = enter_service(FILTER_LEDGER, ruleset);
+    if (ruleset >= 0)
+        close(ruleset);
+    return e;
+}
+
+enum err
+sandbox_enter_listener(void)
+{
+    int ruleset;
+    enum err e;
+
+    if ((e = landlock_create(LANDLOCK_ALL, &ruleset)) != OK)
+        return e;
+    if ((e = drop_capabilities()) == OK)
+        e = enter_service(FILTER_LISTENER, ruleset);
+    if (ruleset >= 0)
+        close(ruleset);
+    return e;
+}
