@@ -64,6 +64,10 @@ plain_run(struct str s, size_t i)
 
         if (needs_escape((unsigned char)s.ptr[i]))
             break;
+        if ((unsigned char)s.ptr[i] < 0x80) { /* almost always */
+            i++;
+            continue;
+        }
         if ((n = str_utf8_length(str_skip(s, i))) == 0)
             break;
         i += n;
@@ -137,7 +141,7 @@ json_bool(struct json *j, bool value)
 }
 
 void
-json_null(struct json *j)
+json_put_null(struct json *j)
 {
     json_raw(j, STR("null"));
 }
