@@ -24,7 +24,7 @@ void json_str(struct json *j, struct str value);
 void json_uint(struct json *j, uint64_t value);
 void json_int(struct json *j, int64_t value);
 void json_bool(struct json *j, bool value);
-void json_put_null(struct json *j); /* jansson has a json_nil() */
+void json_put_null(struct json *j); /* jansson has a json_null() */
 /* `text` is JSON already. */
 void json_raw(struct json *j, struct str text);
 
