@@ -105,7 +105,7 @@ arena_alloc(struct arena *a, size_t n)
     struct block *b = a->blocks;
     char *p;
 
-    if (n > a->max || a->used > a->max - n)
+    if (n > a->max || a->used > a->max - n || n > SIZE_MAX / 2)
         return NULL;
     n = (n + align - 1) / align * align;
     if (b == NULL || n > b->size - b->used)

@@ -39,7 +39,8 @@ buf_reserve(struct buf *b, size_t n)
         capacity += capacity / 2;
     if (capacity > b->max)
         capacity = b->max;
-    if ((grown = realloc(b->ptr, capacity)) == NULL) {
+    /* One spare byte beyond: buf_printf() ends its output with a NUL. */
+    if ((grown = realloc(b->ptr, capacity + 1)) == NULL) {
         b->failed = true;
         return fail(ERR_NOMEM, "no memory for %zu bytes", capacity);
     }
@@ -119,8 +120,7 @@ buf_printf(struct buf *b, const char *format, ...)
     va_copy(again, args);
     n = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    /* One byte more than kept: vsnprintf() ends its output with a NUL. */
-    if (n > 0 && !b->failed && buf_reserve(b, (size_t)n + 1) == OK) {
+    if (n > 0 && !b->failed && buf_reserve(b, (size_t)n) == OK) {
         (void)vsnprintf(b->ptr + b->len, (size_t)n + 1, format, again);
         b->len += (size_t)n;
     }
