@@ -79,7 +79,8 @@ struct config_resource {
     unsigned connect_seconds;
     const struct rule_label *labels; /* one value each */
     size_t n_labels;
-    struct str contact; /* whom to ask for access; shown in refusals; may be empty */
+    struct str contact;           /* whom to ask for access; shown in refusals; may be empty */
+    struct config_address listen; /* a port of its own, among config.listens too; port 0: none */
 };
 
 struct config {

@@ -1,0 +1,84 @@
+#include "cli/cli.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config/config.h"
+
+enum { REPORT_BYTES_MAX = 4 << 20, ARENA_BYTES_MAX = 512 << 20 };
+
+static const char usage[] =
+    "usage: bulkhead check [--config FILE]\n"
+    "\n"
+    "Says all that is wrong with the configuration: the file's form, names that do not exist,\n"
+    "policies that can never apply, and files that it names but cannot be read.\n";
+
+static const char *
+plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void
+print_summary(const struct config *c, const struct config_report *report)
+{
+    size_t issuers = c->local_issuer.enabled ? 1 : 0;
+
+    for (size_t i = 0; i < c->n_issuers; i++)
+        issuers += c->issuers[i].enabled;
+    printf("ok: %zu resource%s, %zu polic%s, %zu issuer%s", c->n_resources, plural(c->n_resources),
+           c->n_policies, c->n_policies == 1 ? "y" : "ies", issuers, plural(issuers));
+    if (report->warnings > 0)
+        printf(" (%u warning%s)", report->warnings, plural(report->warnings));
+    putchar('\n');
+}
+
+static int
+check(const char *path)
+{
+    struct buf text = buf_make(REPORT_BYTES_MAX);
+    struct config_report report = {.text = &text};
+    struct arena *arena = arena_new(ARENA_BYTES_MAX);
+    struct config *config = NULL;
+    enum err e = arena == NULL ? fail(ERR_NOMEM, "no memory")
+                               : config_load(path, arena, &report, &config);
+
+    fwrite(buf_str(&text).ptr, 1, text.len, stdout);
+    if (e == OK)
+        print_summary(config, &report);
+    else if (report.errors == 0)
+        fprintf(stderr, "bulkhead: %s: %s\n", path, err_text());
+    else
+        printf("%u error%s, %u warning%s\n", report.errors, plural(report.errors), report.warnings,
+               plural(report.warnings));
+    arena_free(arena);
+    buf_free(&text);
+    return e == OK ? CLI_OK : CLI_FAILED;
+}
+
+int
+cli_check(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
+    const char *path = cli_default_config();
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(usage, stdout);
+            return CLI_OK;
+        }
+        if (option != 'c') {
+            fputs(usage, stderr);
+            return CLI_USAGE;
+        }
+        path = optarg;
+    }
+    if (optind < argc) {
+        fputs(usage, stderr);
+        return CLI_USAGE;
+    }
+    return check(path);
+}

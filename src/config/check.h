@@ -1,0 +1,21 @@
+/* config/check.h - what a single key cannot tell: names that must exist, values that must fit
+ * together, rules that can never fire. */
+#ifndef CONFIG_CHECK_H
+#define CONFIG_CHECK_H
+
+#include "config/node.h"
+
+/* Checks the configuration that was read from `root`, and completes it: the listeners of
+ * resources join the others, rules get their verdict. */
+void check_config(struct problems *p, const struct node *root, struct config *c);
+
+/* The policies' part of it. */
+void check_policies(struct problems *p, const struct node *root, struct config *c);
+
+/* Whether the files that the configuration names are there and can be read. */
+void check_files(struct problems *p, const struct node *root, const struct config *c);
+
+/* "did you mean 'x'?" from the names of resources, or a list of them. */
+const char *check_resource_hint(struct problems *p, const struct config *c, struct str name);
+
+#endif

@@ -1,0 +1,414 @@
+/* Policies: names that must exist, and rules that can never fire. */
+#include "config/check.h"
+
+#include "base/table.h"
+
+/* Comparing every allow with every deny stops being worth it beyond this much work. */
+enum { COMPARISONS_MAX = 20 * 1000 * 1000 };
+
+static bool
+any_matches(struct str_list patterns, struct str value)
+{
+    for (size_t i = 0; i < patterns.n; i++)
+        if (str_glob(patterns.items[i], value))
+            return true;
+    return false;
+}
+
+static bool
+contains(struct str_list list, struct str value)
+{
+    for (size_t i = 0; i < list.n; i++)
+        if (str_equal(list.items[i], value))
+            return true;
+    return false;
+}
+
+static const struct rule_label *
+find_label(const struct rule_label *labels, size_t n, struct str key)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_equal(labels[i].key, key))
+            return &labels[i];
+    return NULL;
+}
+
+static bool
+has_label(const struct config_resource *resource, const struct rule_label *wanted)
+{
+    const struct rule_label *label = find_label(resource->labels, resource->n_labels, wanted->key);
+
+    return label != NULL && label->values.n == 1 &&
+           any_matches(wanted->values, label->values.items[0]);
+}
+
+static bool
+selects(const struct policy_rule *rule, const struct config_resource *resource)
+{
+    if (rule->resources.n > 0 && !any_matches(rule->resources, resource->name))
+        return false;
+    if (rule->protocols.n > 0 && !contains(rule->protocols, resource->protocol))
+        return false;
+    for (size_t i = 0; i < rule->n_labels; i++)
+        if (!has_label(resource, &rule->labels[i]))
+            return false;
+    return true;
+}
+
+/* Resources */
+
+static void
+check_names(struct problems *p, const struct config *c, const struct policy_rule *rule,
+            const struct node *names)
+{
+    const struct node *node = NULL;
+
+    for (size_t i = 0; i < rule->resources.n; i++) {
+        struct str pattern = rule->resources.items[i];
+        bool found = pattern.len == 0;
+
+        node = node_next(names, node);
+        for (size_t k = 0; k < c->n_resources && !found; k++)
+            found = str_glob(pattern, c->resources[k].name);
+        if (!found && node != NULL)
+            problem_error(p, node->mark, check_resource_hint(p, c, pattern),
+                          "no resource is called %s", problem_quote(p, pattern));
+    }
+}
+
+static bool
+some_resource_has(const struct config *c, struct str key, struct str pattern)
+{
+    const struct rule_label wanted = {key, {&pattern, 1}};
+
+    for (size_t i = 0; i < c->n_resources; i++)
+        if (has_label(&c->resources[i], &wanted))
+            return true;
+    return false;
+}
+
+static void
+check_labels(struct problems *p, const struct config *c, const struct policy_rule *rule,
+             const struct node *labels)
+{
+    const struct node *label = labels == NULL ? NULL : labels->first;
+
+    for (size_t i = 0; i < rule->n_labels && label != NULL; i++, label = label->next) {
+        struct str key = rule->labels[i].key;
+        const struct node *value = NULL;
+
+        if (key.len == 0)
+            continue;
+        if (!some_resource_has(c, key, STR("*"))) {
+            problem_error(p, label->key_mark, NULL, "no resource has a label %s",
+                          problem_quote(p, key));
+            continue;
+        }
+        for (size_t k = 0; k < rule->labels[i].values.n; k++) {
+            struct str pattern = rule->labels[i].values.items[k];
+
+            value = node_next(label, value);
+            if (value != NULL && pattern.len > 0 && !some_resource_has(c, key, pattern))
+                problem_error(p, value->mark, NULL, "no resource has the label %.*s: %s",
+                              STR_ARG(key), problem_quote(p, pattern));
+        }
+    }
+}
+
+static void
+check_selection(struct problems *p, const struct config *c, const struct policy_rule *rule,
+                const struct node *policy)
+{
+    const struct node *which = node_get(policy, "resources");
+    unsigned errors = p->errors;
+
+    if (which == NULL || c->n_resources == 0)
+        return;
+    check_names(p, c, rule, node_get(which, "names"));
+    check_labels(p, c, rule, node_get(which, "labels"));
+    for (size_t i = 0; i < c->n_resources; i++)
+        if (selects(rule, &c->resources[i]))
+            return;
+    if (p->errors == errors)
+        problem_error(p, which->key_mark, "all conditions must hold for one and the same resource",
+                      "these conditions together match no resource: the policy can never apply");
+}
+
+/* Issuers */
+
+enum issuer_state { ISSUER_UNKNOWN, ISSUER_DISABLED, ISSUER_ENABLED };
+
+static enum issuer_state
+find_issuer(const struct config *c, struct str name)
+{
+    if (str_is(name, "local"))
+        return c->local_issuer.enabled ? ISSUER_ENABLED : ISSUER_DISABLED;
+    for (size_t i = 0; i < c->n_issuers; i++)
+        if (str_equal(c->issuers[i].name, name))
+            return c->issuers[i].enabled ? ISSUER_ENABLED : ISSUER_DISABLED;
+    return ISSUER_UNKNOWN;
+}
+
+static const char *
+issuer_hint(struct problems *p, const struct config *c, struct str name)
+{
+    const char **names = arena_array(p->arena, c->n_issuers + 2, sizeof(*names));
+    size_t n = 0;
+
+    if (names == NULL)
+        return NULL;
+    for (size_t i = 0; i < c->n_issuers; i++)
+        if (c->issuers[i].name.len > 0)
+            names[n++] = c->issuers[i].name.ptr;
+    names[n] = "local";
+    return problem_did_you_mean(p, name, names);
+}
+
+static void
+check_who_issuers(struct problems *p, const struct config *c, const struct policy_rule *rule,
+                  const struct node *policy)
+{
+    const struct node *list = node_get(node_get(policy, "who"), "issuers"), *node = NULL;
+
+    for (size_t i = 0; i < rule->issuers.n; i++) {
+        struct str name = rule->issuers.items[i];
+        enum issuer_state state = find_issuer(c, name);
+
+        if ((node = node_next(list, node)) == NULL || name.len == 0)
+            continue;
+        if (state == ISSUER_UNKNOWN)
+            problem_error(p, node->mark, issuer_hint(p, c, name), "there is no issuer %s",
+                          problem_quote(p, name));
+        else if (state == ISSUER_DISABLED && rule->issuers.n == 1)
+            problem_error(p, node->mark, "enable the issuer, or remove the policy",
+                          "issuer %s is disabled: the policy can never apply",
+                          problem_quote(p, name));
+        else if (state == ISSUER_DISABLED)
+            problem_warning(p, node->mark, NULL, "issuer %s is disabled", problem_quote(p, name));
+    }
+}
+
+/* Times */
+
+static void
+check_times(struct problems *p, const struct policy_rule *rule, const struct node *policy)
+{
+    struct rule_time *times = (struct rule_time *)rule->times;
+    const struct node *list = node_get(policy, "when"), *node = NULL;
+
+    for (size_t i = 0; i < rule->n_times; i++) {
+        const struct node *from, *to;
+
+        node = node_next(list, node);
+        from = node_get(node, "from");
+        to = node_get(node, "to");
+        if (from != NULL && times[i].from_minute == 24 * 60)
+            problem_error(p, from->mark, "write \"00:00\" and name the next day",
+                          "a window cannot begin at 24:00");
+        else if (from != NULL && to != NULL && times[i].from_minute == times[i].to_minute)
+            problem_error(p, to->mark, "leave out both for the whole day",
+                          "the window ends when it begins: it can never apply");
+        times[i].to_minute %= 24 * 60; /* as rule.h wants it: the end of the day is 0 */
+    }
+}
+
+/* Allows that a deny covers. Each function says whether a condition of the deny holds wherever
+ * that of the allow does; in doubt it says no. */
+
+static bool
+pattern_covers(struct str wide, struct str narrow)
+{
+    bool comparable = str_index(wide, '?') == wide.len || str_index(narrow, '*') == narrow.len;
+
+    return str_equal(wide, narrow) || (comparable && str_glob(wide, narrow));
+}
+
+static bool
+list_covers(struct str_list wide, struct str_list narrow)
+{
+    if (wide.n == 0)
+        return true;
+    for (size_t i = 0; i < narrow.n; i++) {
+        bool covered = false;
+
+        for (size_t k = 0; k < wide.n && !covered; k++)
+            covered = pattern_covers(wide.items[k], narrow.items[i]);
+        if (!covered)
+            return false;
+    }
+    return narrow.n > 0;
+}
+
+static bool
+claims_cover(const struct policy_rule *wide, const struct policy_rule *narrow)
+{
+    for (size_t i = 0; i < wide->n_claims; i++) {
+        bool covered = false;
+
+        for (size_t k = 0; k < narrow->n_claims && !covered; k++)
+            covered = str_equal(wide->claims[i].path, narrow->claims[k].path) &&
+                      list_covers(wide->claims[i].values, narrow->claims[k].values);
+        if (!covered)
+            return false;
+    }
+    return true;
+}
+
+static bool
+network_covers(const struct rule_network *wide, const struct rule_network *narrow)
+{
+    unsigned bits = wide->prefix_bits, whole = bits / 8;
+    uint8_t mask = (uint8_t)(0xff00 >> (bits % 8));
+
+    if (bits > narrow->prefix_bits || memcmp(&wide->address, &narrow->address, whole) != 0)
+        return false;
+    return bits % 8 == 0 ||
+           ((wide->address.s6_addr[whole] ^ narrow->address.s6_addr[whole]) & mask) == 0;
+}
+
+static bool
+sources_cover(const struct policy_rule *wide, const struct policy_rule *narrow)
+{
+    for (size_t i = 0; i < narrow->n_sources; i++) {
+        bool covered = wide->n_sources == 0;
+
+        for (size_t k = 0; k < wide->n_sources && !covered; k++)
+            covered = network_covers(&wide->sources[k], &narrow->sources[i]);
+        if (!covered)
+            return false;
+    }
+    return wide->n_sources == 0 || narrow->n_sources > 0;
+}
+
+static bool
+times_cover(const struct policy_rule *wide, const struct policy_rule *narrow)
+{
+    if (wide->n_times == 0)
+        return true;
+    if (wide->n_times != narrow->n_times)
+        return false;
+    for (size_t i = 0; i < wide->n_times; i++) {
+        const struct rule_time *a = &wide->times[i], *b = &narrow->times[i];
+
+        if (a->days != b->days || a->from_minute != b->from_minute || a->to_minute != b->to_minute)
+            return false;
+    }
+    return true;
+}
+
+static bool
+classes_cover(class_set wide, class_set narrow)
+{
+    return wide == 0 || (narrow != 0 && (narrow & ~wide) == 0);
+}
+
+static bool
+selection_covers(const struct config *c, const struct policy_rule *wide,
+                 const struct policy_rule *narrow)
+{
+    for (size_t i = 0; i < c->n_resources; i++)
+        if (selects(narrow, &c->resources[i]) && !selects(wide, &c->resources[i]))
+            return false;
+    return true;
+}
+
+static bool
+covers(const struct config *c, const struct policy_rule *wide, const struct policy_rule *narrow)
+{
+    return classes_cover(wide->classes, narrow->classes) &&
+           list_covers(wide->subjects, narrow->subjects) &&
+           list_covers(wide->groups, narrow->groups) &&
+           list_covers(wide->issuers, narrow->issuers) && claims_cover(wide, narrow) &&
+           sources_cover(wide, narrow) && times_cover(wide, narrow) &&
+           list_covers(wide->databases, narrow->databases) &&
+           list_covers(wide->schemas, narrow->schemas) &&
+           list_covers(wide->tables, narrow->tables) &&
+           list_covers(wide->functions, narrow->functions) && selection_covers(c, wide, narrow);
+}
+
+static void
+check_covered(struct problems *p, const struct config *c, const struct node *policies)
+{
+    size_t denies = 0;
+    const struct node *node = NULL;
+
+    for (size_t i = 0; i < c->n_policies; i++)
+        denies += c->policies[i].verdict == VERDICT_DENY;
+    if (denies * (c->n_policies - denies) > COMPARISONS_MAX / (c->n_resources + 1))
+        return;
+    for (size_t i = 0; i < c->n_policies; i++) {
+        const struct policy_rule *rule = &c->policies[i];
+
+        node = node_next(policies, node);
+        for (size_t k = 0; k < c->n_policies && rule->verdict == VERDICT_ALLOW; k++) {
+            if (c->policies[k].verdict != VERDICT_DENY || !covers(c, &c->policies[k], rule))
+                continue;
+            problem_error(p, node_get(node, "allow")->key_mark,
+                          "an explicit deny always wins; remove this policy or narrow the other",
+                          "this can never allow anything: policy %s denies all of it",
+                          problem_quote(p, c->policies[k].name));
+            break;
+        }
+    }
+}
+
+static void
+check_unreachable_resources(struct problems *p, const struct config *c, const struct node *root)
+{
+    const struct node *node = node_get(root, "resources")->first;
+
+    for (size_t i = 0; i < c->n_resources && node != NULL; i++, node = node->next) {
+        bool allowed = false;
+
+        for (size_t k = 0; k < c->n_policies && !allowed; k++)
+            allowed = c->policies[k].verdict == VERDICT_ALLOW &&
+                      selects(&c->policies[k], &c->resources[i]);
+        if (!allowed)
+            problem_warning(p, node->key_mark, "add a policy with 'allow' for it",
+                            "no policy allows anything on resource %s",
+                            problem_quote(p, c->resources[i].name));
+    }
+}
+
+static void
+check_unique_name(struct problems *p, struct table *seen, struct str name,
+                  const struct node *policy)
+{
+    const struct node *node = node_get(policy, "name"), *first;
+
+    if (name.len == 0 || node == NULL)
+        return;
+    if ((first = table_get(seen, name)) != NULL)
+        problem_error(p, node->mark, NULL, "a second policy called %s; the first is on line %u",
+                      problem_quote(p, name), first->mark.line);
+    else if (table_put(seen, name, (void *)node, NULL) != OK)
+        p->out_of_memory = true;
+}
+
+void
+check_policies(struct problems *p, const struct node *root, struct config *c)
+{
+    const struct node *policies = node_get(root, "policies"), *node = NULL;
+    struct policy_rule *rules = (struct policy_rule *)c->policies;
+    struct table *seen = table_new(c->n_policies + 1);
+
+    if (seen == NULL) {
+        p->out_of_memory = true;
+        return;
+    }
+    for (size_t i = 0; i < c->n_policies; i++) {
+        if ((node = node_next(policies, node)) == NULL)
+            break;
+        rules[i].verdict = node_get(node, "deny") != NULL ? VERDICT_DENY : VERDICT_ALLOW;
+        check_unique_name(p, seen, rules[i].name, node);
+        check_selection(p, c, &rules[i], node);
+        check_who_issuers(p, c, &rules[i], node);
+        check_times(p, &rules[i], node);
+    }
+    table_free(seen);
+    /* A condition that could not be read would look like none. */
+    if (p->errors > 0)
+        return;
+    check_covered(p, c, policies);
+    check_unreachable_resources(p, c, root);
+}
