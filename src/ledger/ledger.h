@@ -31,7 +31,7 @@ struct ledger;
 
 enum {
     LEDGER_SESSIONS_MAX = 65536,
-    LEDGER_BACKLOG_MAX = 64 << 20, /* of one session's spool; beyond it the session is cut off */
+    LEDGER_BACKLOG_MAX = 64 << 20, /* of one spool not yet read; beyond it its session is cut off */
     LEDGER_BATCH_MS = 3,
     LEDGER_SYNC_MS = 200,
     LEDGER_SESSION_TEXT_BYTES = 17, /* 16 hexadecimal digits and a NUL */
@@ -104,6 +104,7 @@ struct ledger_identity {
     struct str resource;
     struct str database;    /* as asked for; each intent carries the one it ran in */
     struct str target;      /* "db.internal:5432"; may be empty */
+    struct str client;      /* what the client calls itself; may be empty */
     struct str policy_hash; /* may be empty */
     int64_t expires_us;     /* wall clock; 0: not known */
 };
@@ -120,7 +121,7 @@ struct ledger_refusal {
     struct str reason; /* a stable word: "token_expired" */
     struct str text;
     struct str resource;
-    struct str claimed_subject, claimed_issuer;
+    struct str claimed_subject, claimed_issuer, token_id;
     struct str source, protocol; /* only for a session that is not known */
 };
 enum err ledger_session_refused(struct ledger *l, uint64_t session,
