@@ -40,7 +40,6 @@ struct session {
     bool gone, gone_before; /* told; and told when this round began */
     bool recovered;         /* left over by an earlier gateway */
     bool closed;            /* its session_closed was written */
-    bool refused;           /* a session_refused was written */
     bool cut;               /* no more is read */
     bool told_cut;          /* its owner was, or is about to be, told to end it */
     bool held_warned;
@@ -199,7 +198,7 @@ record_intent(struct ledger *l, struct session *s, struct record *r)
     enum err e;
 
     render_time(j, "session_time", r->wall_us);
-    json_field_uint(j, "command", r->intent.command);
+    render_count(j, "command", r->intent.command);
     if (s->identity != NULL) {
         put_members(j, s->identity);
     } else {
@@ -220,7 +219,7 @@ record_outcome(struct ledger *l, struct session *s, const struct record *r)
     struct json *j = begin_session(l, s, "command_outcome", s->spool.frames);
 
     render_time(j, "session_time", r->wall_us);
-    json_field_uint(j, "command", r->outcome.command);
+    render_count(j, "command", r->outcome.command);
     put_members(j, s->who);
     render_outcome(j, &r->outcome);
     return end(l);
@@ -239,7 +238,6 @@ record_note(struct ledger *l, struct session *s, const struct record *r)
         put_members(j, s->who);
     json_field_str(j, refused ? "reason" : "event", r->note.event);
     json_field_str(j, "text", r->note.text);
-    s->refused = s->refused || refused;
     return end(l);
 }
 
@@ -288,8 +286,8 @@ record_closed(struct ledger *l, struct session *s)
         json_raw(j, buf_str(&s->closing));
     json_field_uint(j, "commands", s->commands);
     json_field_uint(j, "denied", s->denied);
-    json_field_uint(j, "bytes_in", s->bytes_in);
-    json_field_uint(j, "bytes_out", s->bytes_out);
+    render_count(j, "bytes_in", s->bytes_in);
+    render_count(j, "bytes_out", s->bytes_out);
     if (s->begun_us != 0 && l->now_us > s->begun_us)
         json_field_uint(j, "duration_us", (uint64_t)(l->now_us - s->begun_us));
     if (s->torn_bytes > 0)
@@ -485,7 +483,6 @@ ledger_session_refused(struct ledger *l, uint64_t session, const struct ledger_r
         l->now_us = clock_wall_us();
         j = begin_session(l, s, "session_refused", 0);
         put_members(j, s->origin);
-        s->refused = true;
     } else {
         char text[LEDGER_SESSION_TEXT_BYTES];
 

@@ -22,6 +22,12 @@ render_optional(struct json *j, const char *key, struct str value)
         json_str(j, value);
 }
 
+void
+render_count(struct json *j, const char *key, uint64_t value)
+{
+    json_field_uint(j, key, value > INT64_MAX ? INT64_MAX : value);
+}
+
 static void
 render_list(struct json *j, const char *key, struct str_list list)
 {
@@ -141,9 +147,9 @@ render_intent(struct json *j, struct record *r)
 void
 render_outcome(struct json *j, const struct record_outcome *outcome)
 {
-    json_field_uint(j, "rows", outcome->rows);
-    json_field_uint(j, "bytes", outcome->bytes);
-    json_field_uint(j, "duration_us", outcome->duration_us);
+    render_count(j, "rows", outcome->rows);
+    render_count(j, "bytes", outcome->bytes);
+    render_count(j, "duration_us", outcome->duration_us);
     render_optional(j, "error", outcome->error);
     json_field_bool(j, "unknown", outcome->unknown);
 }

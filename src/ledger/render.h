@@ -12,6 +12,9 @@ void render_time(struct json *j, const char *key, int64_t wall_us);
 /* Adds the text, or null if it is empty. */
 void render_optional(struct json *j, const char *key, struct str value);
 
+/* Adds a number that a session said, at most INT64_MAX: many JSON parsers take no more. */
+void render_count(struct json *j, const char *key, uint64_t value);
+
 /* The object that intents and session_opened show as "identity". */
 void render_identity(struct json *j, const struct ledger_identity *identity);
 
