@@ -22,9 +22,12 @@ struct principal {
     int64_t expires_us;        /* wall clock */
 };
 
-/* Opens the issuers of `config`: keys are fetched in the background. Creates the local issuer's
- * key in the state directory if it is enabled and has none. `*out` is the caller's. */
+/* Opens the issuers of `config`: keys are fetched in the background, so a fiber must call it.
+ * `config` need not outlive the call. Creates the local issuer's key in the state directory if it
+ * is enabled and has none. `*out` is the caller's. */
 enum err identity_open(const struct config *config, struct identity **out);
+
+/* No verification may be waiting. Fetches that are under way end soon after. */
 void identity_close(struct identity *id);
 
 /* Takes over another configuration; key sets of unchanged issuers are kept. On failure the old
@@ -37,10 +40,12 @@ enum err identity_reload(struct identity *id, const struct config *config);
 enum err identity_verify(struct identity *id, struct str token, struct arena *arena,
                          struct principal *out);
 
-/* Whether the token of this principal has been revoked since. */
+/* Whether the token of this principal has been revoked since, or its issuer removed from the
+ * configuration or disabled. */
 bool identity_is_revoked(const struct identity *id, struct str issuer, struct str token_id);
 
-/* A token of the local issuer, appended to `out`. ERR_DENIED (not enabled, ttl too long). */
+/* A token of the local issuer, appended to `token`, and its id. ERR_DENIED (not enabled, ttl too
+ * long), ERR_INVALID (a bad name, no ttl). */
 struct token_request {
     struct str subject;
     struct str_list groups;
@@ -50,7 +55,8 @@ struct token_request {
 enum err identity_issue(struct identity *id, const struct token_request *request, struct buf *token,
                         struct buf *token_id);
 
-/* Revokes by token id, durably. ERR_IO. */
+/* Revokes by token id, durably; of any issuer, for as long as a token may live. ERR_IO, ERR_LIMIT,
+ * ERR_INVALID (no token id). Blocks for the disk. */
 enum err identity_revoke(struct identity *id, struct str token_id);
 
 /* The local issuer's public keys as a JWK set (RFC 7517 §5). */
