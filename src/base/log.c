@@ -21,9 +21,15 @@ static const char *const level_names[] = {"debug", "info", "warning", "error"};
 void
 log_setup(const char *process, bool json, enum log_level level)
 {
-    (void)snprintf(setup.process, sizeof(setup.process), "%s", process);
+    log_set_process(process);
     setup.json = json;
     setup.level = level;
+}
+
+void
+log_set_process(const char *process)
+{
+    (void)snprintf(setup.process, sizeof(setup.process), "%s", process);
 }
 
 void

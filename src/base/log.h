@@ -13,6 +13,7 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
 
 /* `process` and `session` are copied; `session` may be NULL. Only lines of `level` or above. */
 void log_setup(const char *process, bool json, enum log_level level);
+void log_set_process(const char *process);
 void log_set_session(const char *session);
 
 void log_event(enum log_level level, const char *event, const char *format, ...)

@@ -402,28 +402,17 @@ door_password(struct door *d, struct buf *password)
     return buf_ok(password);
 }
 
-/* Reads and closes `*fd` if it is open. */
-static enum err
-read_once(int *fd, struct buf *out)
-{
-    enum err e;
-
-    if (*fd < 0)
-        return OK;
-    e = ipc_read_shared(*fd, out);
-    close(*fd);
-    *fd = -1;
-    return e;
-}
-
 static enum err
 target_context(struct door_private *p, enum target_tls mode, SSL_CTX **out)
 {
     struct buf trust = buf_make(TRUST_BYTES_MAX), certificate = buf_make(CERTIFICATE_BYTES_MAX);
-    enum err e;
+    enum err e = OK;
 
-    if ((e = read_once(&p->trust_fd, &trust)) == OK &&
-        (e = read_once(&p->certificate_fd, &certificate)) == OK)
+    if (p->trust_fd >= 0)
+        e = ipc_read_shared(p->trust_fd, &trust);
+    if (e == OK && p->certificate_fd >= 0)
+        e = ipc_read_shared(p->certificate_fd, &certificate);
+    if (e == OK)
         e = tls_client_context(buf_str(&trust), mode >= TARGET_TLS_VERIFY_CA, buf_str(&certificate),
                                out);
     buf_free(&trust);

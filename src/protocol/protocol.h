@@ -9,8 +9,10 @@ struct protocol {
     /* [waits] Serves one client until it leaves or the grant ends. The result is for the log and
      * for the ledger's session_closed; the client has been told already. */
     enum err (*serve)(struct door *door);
-    /* Written to a client that is turned away before a session exists (too many connections). */
+    /* Written to a client that is turned away before anything was read from it: too many
+     * connections, or a service of the gateway is not there. */
     struct str busy;
+    struct str unavailable;
 };
 
 /* NULL if there is none of that name. */

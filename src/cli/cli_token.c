@@ -1,0 +1,131 @@
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/admin_client.h"
+#include "cli/cli.h"
+
+static const char usage[] =
+    "usage: bulkhead token issue --subject S [--group G]... [--resource R]... [--ttl 15m]\n"
+    "       bulkhead token revoke TOKEN-ID\n"
+    "       bulkhead token keys\n"
+    "\n"
+    "issue prints a token of the gateway's local issuer, for quick starts and for machines\n"
+    "without an identity provider. revoke ends a token, of whatever issuer, and the sessions\n"
+    "that it opened. keys prints the local issuer's public keys (a JWK set).\n"
+    "\n"
+    "  --subject S     who the agent is\n"
+    "  --group G       a group that it is in; may be repeated\n"
+    "  --resource R    the token is for this resource alone; may be repeated\n"
+    "  --ttl TIME      how long it is valid: 90s, 15m, 8h; default 15m\n"
+    "  --config FILE   the running gateway's configuration\n"
+    "\n"
+    "TOKEN-ID is the token's 'jti' claim; 'bulkhead audit list --type session_opened' shows\n"
+    "it for every session.\n";
+
+enum { LIST_BYTES_MAX = 8192, DEFAULT_TTL_SECONDS = 15 * 60 };
+
+struct arguments {
+    struct ipc_admin_request request;
+    const char *config;
+    struct buf groups;
+    struct buf resources;
+};
+
+static void
+add_item(struct buf *list, const char *item)
+{
+    buf_put(list, item, strlen(item) + 1);
+}
+
+/* "90s", "15m", "8h", or seconds; false if it is none. */
+static bool
+parse_duration(const char *text, uint64_t *seconds)
+{
+    static const struct {
+        char unit;
+        unsigned factor;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    struct str digits = str_from(text);
+    unsigned factor = 1;
+
+    for (size_t i = 0; digits.len > 0 && i < sizeof(units) / sizeof(units[0]); i++)
+        if (digits.ptr[digits.len - 1] == units[i].unit) {
+            factor = units[i].factor;
+            digits.len--;
+            break;
+        }
+    if (!str_to_uint(digits, UINT32_MAX / 86400, seconds))
+        return false;
+    *seconds *= factor;
+    return *seconds > 0;
+}
+
+static bool
+parse_options(int argc, char **argv, struct arguments *a)
+{
+    static const struct option options[] = {
+        {"subject", required_argument, NULL, 's'},  {"group", required_argument, NULL, 'g'},
+        {"resource", required_argument, NULL, 'r'}, {"ttl", required_argument, NULL, 't'},
+        {"config", required_argument, NULL, 'c'},   {0}};
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 's')
+            a->request.subject = str_from(optarg);
+        else if (option == 'g')
+            add_item(&a->groups, optarg);
+        else if (option == 'r')
+            add_item(&a->resources, optarg);
+        else if (option == 'c')
+            a->config = optarg;
+        else if (option != 't' || !parse_duration(optarg, &a->request.ttl_seconds))
+            return false;
+    }
+    a->request.groups = buf_str(&a->groups);
+    a->request.resources = buf_str(&a->resources);
+    return true;
+}
+
+/* What is left after the options must be just this many words. */
+static bool
+complete(struct arguments *a, const char *verb, char **words, int n_words)
+{
+    if (strcmp(verb, "issue") == 0) {
+        a->request.verb = STR("token-issue");
+        return n_words == 0 && a->request.subject.len > 0;
+    }
+    if (strcmp(verb, "revoke") == 0 && n_words == 1) {
+        a->request.verb = STR("token-revoke");
+        a->request.subject = str_from(words[0]);
+        return true;
+    }
+    a->request.verb = STR("token-keys");
+    return strcmp(verb, "keys") == 0 && n_words == 0;
+}
+
+int
+cli_token(int argc, char **argv)
+{
+    struct arguments a = {
+        .request = {.ttl_seconds = DEFAULT_TTL_SECONDS},
+        .config = cli_default_config(),
+        .groups = buf_make(LIST_BYTES_MAX),
+        .resources = buf_make(LIST_BYTES_MAX),
+    };
+    int status = CLI_USAGE;
+
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(usage, stdout);
+        return CLI_OK;
+    }
+    if (argc >= 2 && parse_options(argc - 1, argv + 1, &a) &&
+        complete(&a, argv[1], argv + 1 + optind, argc - 1 - optind))
+        status = admin_client_ask(a.config, &a.request, admin_client_print, NULL);
+    else
+        fputs(usage, stderr);
+    buf_free(&a.groups);
+    buf_free(&a.resources);
+    return status;
+}

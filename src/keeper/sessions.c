@@ -1,0 +1,747 @@
+#include "keeper/sessions.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "fiber/fiber.h"
+#include "keeper/dial.h"
+#include "keeper/proof.h"
+#include "net/tls.h"
+
+enum {
+    PRINCIPAL_ARENA_MAX = 1 << 20,
+    CANCEL_SECRET_BYTES = 32,
+    CANCEL_SECRET_BYTES_MIN = 4,
+    GROUPS_SHOWN_MAX = 8192,
+    HINT_RESOURCES_MAX = 20,
+    TEXT_SHOWN_MAX = 256,
+};
+
+static const char system_trust[] = "/etc/ssl/certs/ca-certificates.crt";
+
+struct keeper_session {
+    struct keeper *keeper;
+    uint64_t id;
+    int channel;
+    struct in6_addr source;
+    struct str protocol;       /* in `arena`, as all texts here */
+    struct str fixed_resource; /* the port's */
+    struct arena *arena;
+
+    /* Once authenticated: */
+    bool authenticated;
+    bool ended; /* told to end; grants nothing any more */
+    struct principal principal;
+    struct edition *edition;                /* under which it connected; holds its credential */
+    const struct config_resource *resource; /* in `edition` */
+    size_t resource_index;
+    struct str database;
+    int64_t opened_us;
+    uint32_t cancel_id;
+    unsigned char cancel_secret[CANCEL_SECRET_BYTES];
+    unsigned proofs_left;
+};
+
+/* --- answers -------------------------------------------------------------------------------- */
+
+static enum err
+answer(struct keeper_session *s, enum err code, struct str first, struct str second)
+{
+    struct ipc_answer message = {.code = code, .first = first, .second = second};
+
+    if (code != OK)
+        message.text = str_from(err_text());
+    return ipc_send(s->channel, IPC_TYPE_ANSWER, &message, NULL, 0);
+}
+
+static struct str
+shortened(struct str text, size_t max)
+{
+    return text.len > max ? (struct str){text.ptr, max} : text;
+}
+
+static enum err
+tell_ledger(struct keeper *k, enum ipc_type type, const void *message)
+{
+    if (k->ledger < 0 || ipc_send(k->ledger, type, message, NULL, 0) != OK)
+        return fail(ERR_UNAVAILABLE, "the gateway's audit ledger is not available");
+    return OK;
+}
+
+/* Records the refusal and tells the client; the last thing that happens to a session here. */
+static void
+refuse(struct keeper_session *s, struct str resource, enum err code, const char *text,
+       struct str hint)
+{
+    struct ipc_session_refused record = {
+        .session = s->id,
+        .resource = shortened(resource, 256),
+        .subject = shortened(s->principal.subject, 1024),
+        .issuer = s->principal.issuer,
+        .token_id = s->principal.token_id,
+        .reason = str_from(text),
+    };
+    struct ipc_refused message = {.code = code, .text = str_from(text), .hint = hint};
+
+    log_info("session_refused", "session=%016llx resource=%.*s reason=%s",
+             (unsigned long long)s->id, STR_ARG(record.resource), text);
+    err_ignore(tell_ledger(s->keeper, IPC_TYPE_SESSION_REFUSED, &record));
+    err_ignore(ipc_send(s->channel, IPC_TYPE_REFUSED, &message, NULL, 0));
+}
+
+/* --- authentication ------------------------------------------------------------------------- */
+
+static struct policy_request
+request_for(const struct keeper_session *s, const struct config_resource *resource)
+{
+    return (struct policy_request){
+        .subject = s->principal.subject,
+        .issuer = s->principal.issuer,
+        .groups = s->principal.groups,
+        .claims = s->principal.claims,
+        .n_claims = s->principal.n_claims,
+        .resource = resource->name,
+        .protocol = resource->protocol,
+        .labels = resource->labels,
+        .n_labels = resource->n_labels,
+        .source = s->source,
+    };
+}
+
+static bool
+token_covers(const struct principal *principal, struct str resource)
+{
+    for (size_t i = 0; i < principal->resources.n; i++)
+        if (str_equal(principal->resources.items[i], resource))
+            return true;
+    return principal->resources.n == 0;
+}
+
+/* The rules left over for this session on `resource`; ERR_DENIED if none allows anything. */
+static enum err
+specialise(const struct keeper_session *s, const struct edition *edition,
+           const struct config_resource *resource, struct residual **out)
+{
+    struct policy_request request = request_for(s, resource);
+    enum err e;
+
+    if (!token_covers(&s->principal, resource->name))
+        return fail(ERR_DENIED, "this token is not for resource \"%.*s\"", STR_ARG(resource->name));
+    if ((e = policy_specialise(edition->policy, &request, out)) != OK)
+        return e;
+    if (residual_allows_anything(*out))
+        return OK;
+    residual_free(*out);
+    return fail(ERR_DENIED, "no rule lets %.*s use resource \"%.*s\"",
+                STR_ARG(shortened(s->principal.subject, TEXT_SHOWN_MAX)), STR_ARG(resource->name));
+}
+
+/* What this identity may use instead, and whom to ask. */
+static void
+advise(const struct keeper_session *s, const struct config_resource *asked, struct buf *hint)
+{
+    const struct config *config = s->keeper->edition->config;
+    int shown = 0;
+
+    for (size_t i = 0; i < config->n_resources && shown < HINT_RESOURCES_MAX; i++) {
+        struct residual *residual;
+
+        if (specialise(s, s->keeper->edition, &config->resources[i], &residual) != OK)
+            continue;
+        residual_free(residual);
+        buf_printf(hint, "%s%.*s", shown++ == 0 ? "This identity may use: " : ", ",
+                   STR_ARG(config->resources[i].name));
+    }
+    buf_put_text(hint, shown == 0 ? "This identity may use no resource." : ".");
+    if (asked != NULL && asked->contact.len > 0)
+        buf_printf(hint, " Ask %.*s for access.", STR_ARG(asked->contact));
+}
+
+/* Verifies the token and finds what it may do on the resource. On failure `asked` may be set. */
+static enum err
+authorise(struct keeper_session *s, const struct ipc_authenticate *question,
+          const struct config_resource **asked, struct residual **residual)
+{
+    struct edition *edition;
+    enum err e;
+
+    if ((e = identity_verify(s->keeper->identity, question->token, s->arena, &s->principal)) != OK)
+        return e;
+    edition = s->keeper->edition; /* after the wait: a reload may have replaced it */
+    *asked = config_find_resource(edition->config, question->resource);
+    if (*asked == NULL || !str_equal((*asked)->protocol, s->protocol))
+        return fail(ERR_NOT_FOUND, "there is no resource \"%.*s\"",
+                    STR_ARG(shortened(question->resource, TEXT_SHOWN_MAX)));
+    if (s->fixed_resource.len > 0 && !str_equal(s->fixed_resource, (*asked)->name))
+        return fail(ERR_DENIED, "this port serves another resource");
+    if ((e = specialise(s, edition, *asked, residual)) != OK)
+        return e;
+    s->edition = edition_hold(edition);
+    s->resource = *asked;
+    s->resource_index = (size_t)(*asked - edition->config->resources);
+    return OK;
+}
+
+static enum err
+open_read_only(const char *path, int *fd)
+{
+    if ((*fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+        return fail_errno(ERR_UNAVAILABLE, "cannot open %s", path);
+    return OK;
+}
+
+/* Certificates by which the session verifies the target. */
+static enum err
+open_trust(struct keeper_session *s, int *fd)
+{
+    char *path = s->resource->ca.len > 0 ? arena_text(s->arena, s->resource->ca)
+                                         : arena_text(s->arena, str_from(system_trust));
+
+    return path == NULL ? fail(ERR_NOMEM, "no memory for a path") : open_read_only(path, fd);
+}
+
+static enum err
+share_residual(const struct residual *residual, int *fd)
+{
+    struct buf bytes = buf_make(RESIDUAL_BYTES_MAX);
+    enum err e = residual_encode(residual, &bytes);
+
+    if (e == OK)
+        e = ipc_share_bytes("policy", buf_str(&bytes), fd);
+    buf_free(&bytes);
+    return e;
+}
+
+/* Descriptors of a grant in their order; closed by grant_close(). */
+struct grant_files {
+    int fds[IPC_FDS_MAX];
+    size_t n;
+    uint64_t flags;
+};
+
+static void
+grant_close(struct grant_files *files)
+{
+    while (files->n > 0)
+        close(files->fds[--files->n]);
+}
+
+static enum err
+gather_files(struct keeper_session *s, const struct residual *residual, struct grant_files *files)
+{
+    struct str certificate = secrets_client_certificate(s->edition->secrets, s->resource_index);
+    int64_t deadline_ms = clock_monotonic_ms() + s->resource->connect_seconds * INT64_C(1000);
+    enum err e;
+
+    if ((e = dial(&s->resource->address, deadline_ms, &files->fds[0])) != OK)
+        return e;
+    files->n = 1;
+    if ((e = share_residual(residual, &files->fds[1])) != OK)
+        return e;
+    files->n = 2;
+    if (s->resource->tls >= CONFIG_TLS_VERIFY_CA) {
+        if ((e = open_trust(s, &files->fds[files->n])) != OK)
+            return e;
+        files->n++;
+        files->flags |= IPC_GRANT_TRUST;
+    }
+    if (certificate.len > 0) {
+        if ((e = ipc_share_bytes("certificate", certificate, &files->fds[files->n])) != OK)
+            return e;
+        files->n++;
+        files->flags |= IPC_GRANT_CERTIFICATE;
+    }
+    if (s->resource->address.port == 0)
+        files->flags |= IPC_GRANT_LOCAL;
+    return OK;
+}
+
+/* A key under which the session can be cancelled, not in use by another. */
+static enum err
+make_cancel_key(struct keeper_session *s)
+{
+    do {
+        if (getrandom(&s->cancel_id, sizeof(s->cancel_id), 0) != sizeof(s->cancel_id) ||
+            getrandom(s->cancel_secret, sizeof(s->cancel_secret), 0) != sizeof(s->cancel_secret))
+            return fail_errno(ERR_IO, "getrandom");
+    } while (s->cancel_id == 0 || table_get(s->keeper->cancels, key_of_cancel(&s->cancel_id)));
+    return table_put(s->keeper->cancels, key_of_cancel(&s->cancel_id), s, NULL);
+}
+
+static void
+list_groups(const struct principal *principal, struct buf *out)
+{
+    for (size_t i = 0; i < principal->groups.n; i++) {
+        struct str group = principal->groups.items[i];
+
+        if (out->len + group.len + 1 > GROUPS_SHOWN_MAX)
+            break;
+        buf_put_str(out, group);
+        buf_put_u8(out, '\0');
+    }
+}
+
+static enum err
+record_opening(struct keeper_session *s, const struct ipc_authenticate *question)
+{
+    struct buf groups = buf_make(GROUPS_SHOWN_MAX);
+    struct ipc_session_opened record = {
+        .session = s->id,
+        .subject = s->principal.subject,
+        .issuer = s->principal.issuer,
+        .token_id = s->principal.token_id,
+        .resource = s->resource->name,
+        .database = s->database,
+        .client = question->client,
+        .policy_hash = {s->edition->policy_hash, POLICY_HASH_BYTES},
+        .expires_us = (uint64_t)s->principal.expires_us,
+    };
+    enum err e;
+
+    list_groups(&s->principal, &groups);
+    record.groups = buf_str(&groups);
+    e = tell_ledger(s->keeper, IPC_TYPE_SESSION_OPENED, &record);
+    buf_free(&groups);
+    return e;
+}
+
+static enum err
+send_grant(struct keeper_session *s, const struct grant_files *files)
+{
+    const struct config_resource *r = s->resource;
+    struct ipc_granted granted = {
+        .resource = r->name,
+        .subject = s->principal.subject,
+        .database = s->database,
+        .target_user = r->user,
+        .target_host = r->server_name.len > 0 ? r->server_name : r->address.host,
+        .target_tls = r->tls,
+        .flags = files->flags,
+        .cancel_id = s->cancel_id,
+        .cancel_secret = {(const char *)s->cancel_secret, CANCEL_SECRET_BYTES},
+        .policy_hash = {s->edition->policy_hash, POLICY_HASH_BYTES},
+    };
+
+    return ipc_send(s->channel, IPC_TYPE_GRANTED, &granted, files->fds, files->n);
+}
+
+static enum err
+grant(struct keeper_session *s, const struct ipc_authenticate *question,
+      const struct residual *residual)
+{
+    struct ipc_session_authenticated authenticated = {.session = s->id};
+    struct grant_files files = {0};
+    enum err e;
+
+    s->database = arena_str(s->arena, question->database.len > 0 ? question->database
+                                                                 : s->resource->database);
+    if ((e = gather_files(s, residual, &files)) == OK && (e = make_cancel_key(s)) == OK &&
+        (e = record_opening(s, question)) == OK && (e = send_grant(s, &files)) == OK) {
+        s->authenticated = true;
+        s->opened_us = clock_wall_us();
+        s->proofs_left = 1;
+        if (s->keeper->listener >= 0)
+            err_ignore(ipc_send(s->keeper->listener, IPC_TYPE_SESSION_AUTHENTICATED, &authenticated,
+                                NULL, 0)); /* else it is not counted, that is all */
+    }
+    grant_close(&files);
+    return e;
+}
+
+/* Words for a client whose target cannot be reached: they name the resource, not the address. */
+static const char *
+target_trouble(const struct keeper_session *s, char out[static ERR_TEXT_MAX])
+{
+    (void)snprintf(out, ERR_TEXT_MAX, "the target of \"%.*s\" cannot be reached: %.300s",
+                   STR_ARG(s->resource->name), err_text());
+    return out;
+}
+
+/* [waits] */
+static void
+authenticate(struct keeper_session *s, const struct ipc_authenticate *question)
+{
+    const struct config_resource *asked = NULL;
+    struct residual *residual = NULL;
+    struct buf hint = buf_make(1024);
+    char text[ERR_TEXT_MAX];
+    enum err e;
+
+    if (s->authenticated || s->keeper->draining) {
+        refuse(s, question->resource, ERR_UNAVAILABLE, "the gateway is shutting down", STR(""));
+        return;
+    }
+    if ((e = authorise(s, question, &asked, &residual)) != OK) {
+        (void)snprintf(text, sizeof(text), "%s", err_text());
+        if (s->principal.subject.len > 0)
+            advise(s, asked, &hint);
+        refuse(s, question->resource, e, text, buf_str(&hint));
+    } else if ((e = grant(s, question, residual)) != OK) {
+        refuse(s, question->resource, ERR_UNAVAILABLE, target_trouble(s, text), STR(""));
+    }
+    residual_free(residual);
+    buf_free(&hint);
+}
+
+/* --- proofs, signatures, cancels ------------------------------------------------------------ */
+
+/* A password in clear leaves the keeper only towards a verified server or within this host. */
+static enum err
+reveal_password(const struct keeper_session *s, struct str password, struct str *out)
+{
+    if (s->resource->tls < CONFIG_TLS_VERIFY_CA && s->resource->address.port != 0)
+        return fail(ERR_DENIED, "the target asks for its password in clear; that needs "
+                                "tls: verify-ca or verify-full on the resource");
+    *out = password;
+    return OK;
+}
+
+static enum err
+prove(struct keeper_session *s, const struct ipc_prove *question)
+{
+    unsigned char proof[PROOF_BYTES], server_signature[PROOF_BYTES];
+    struct str password, first = STR(""), second = STR("");
+    char md5[36];
+    enum err e;
+
+    if (!s->authenticated || s->ended || s->proofs_left == 0)
+        return answer(s, fail(ERR_DENIED, "no proof is due"), first, second);
+    s->proofs_left--;
+    if (!secrets_password(s->edition->secrets, s->resource_index, &password)) {
+        e = fail(ERR_DENIED, "the target asks for a password, and the resource has none");
+    } else if (question->kind == IPC_PROOF_SCRAM_SHA_256) {
+        e = proof_scram_sha_256(password, question->client_first, question->server_first,
+                                question->client_final, proof, server_signature);
+        first = (struct str){(const char *)proof, sizeof(proof)};
+        second = (struct str){(const char *)server_signature, sizeof(server_signature)};
+    } else if (question->kind == IPC_PROOF_MD5) {
+        e = proof_postgres_md5(password, s->resource->user, question->server_first, md5);
+        first = (struct str){md5, 35};
+    } else if (question->kind == IPC_PROOF_PASSWORD) {
+        e = reveal_password(s, password, &first);
+    } else {
+        e = fail(ERR_PROTOCOL, "unknown kind of proof");
+    }
+    return e == OK ? answer(s, OK, first, second) : answer(s, e, STR(""), STR(""));
+}
+
+static EVP_PKEY *
+signing_key(const struct keeper_session *s, bool for_server)
+{
+    if (for_server)
+        return secrets_server_key(s->keeper->edition->secrets);
+    return s->authenticated ? secrets_client_key(s->edition->secrets, s->resource_index) : NULL;
+}
+
+static enum err
+sign(struct keeper_session *s, const struct ipc_sign *question)
+{
+    struct buf signature = buf_make(8192);
+    EVP_PKEY *key = signing_key(s, question->for_server != 0);
+    enum err e = key == NULL || question->scheme > UINT16_MAX
+                     ? fail(ERR_DENIED, "nothing is to be signed here")
+                     : tls_sign_certificate_verify(key, question->for_server != 0,
+                                                   (uint16_t)question->scheme, question->content,
+                                                   &signature);
+
+    e = answer(s, e, e == OK ? buf_str(&signature) : STR(""), STR(""));
+    buf_free(&signature);
+    return e;
+}
+
+/* [waits] The owner of the key, not the asker, gets a connection to cancel over. */
+static void
+cancel_owner(struct keeper_session *owner)
+{
+    uint64_t id = owner->id;
+    struct keeper *k = owner->keeper;
+    struct edition *edition = edition_hold(owner->edition); /* holds the address while we wait */
+    const struct config_resource *resource = owner->resource;
+    struct ipc_cancel_target message = {};
+    int fd;
+
+    if (dial(&resource->address, clock_monotonic_ms() + resource->connect_seconds * INT64_C(1000),
+             &fd) == OK) {
+        if (table_get(k->sessions, key_of_session(&id)) == owner) /* it may have gone meanwhile */
+            err_ignore(ipc_send(owner->channel, IPC_TYPE_CANCEL_TARGET, &message, &fd, 1));
+        close(fd);
+    }
+    edition_release(edition);
+}
+
+static enum err
+cancel(struct keeper_session *s, const struct ipc_cancel *question)
+{
+    uint32_t id = (uint32_t)question->id;
+    struct keeper_session *owner = table_get(s->keeper->cancels, key_of_cancel(&id));
+    size_t n = question->secret.len;
+
+    if (owner != NULL && !owner->ended && n >= CANCEL_SECRET_BYTES_MIN &&
+        n <= CANCEL_SECRET_BYTES &&
+        str_equal_secret(question->secret, (struct str){(const char *)owner->cancel_secret, n}))
+        cancel_owner(owner);
+    return answer(s, OK, STR(""), STR(""));
+}
+
+/* --- the session's fiber -------------------------------------------------------------------- */
+
+/* [waits] Serves one message; anything but OK ends the session's channel. */
+static enum err
+serve_message(struct keeper_session *s, struct ipc_packet *packet)
+{
+    enum err e;
+
+    if ((e = ipc_receive(s->channel, packet)) != OK)
+        return e == ERR_TIMEOUT ? OK : e;
+    switch (packet->type) {
+    case IPC_TYPE_AUTHENTICATE:
+        authenticate(s, &packet->message.authenticate);
+        return s->authenticated ? OK : ERR_DENIED;
+    case IPC_TYPE_PROVE:
+        return prove(s, &packet->message.prove);
+    case IPC_TYPE_SIGN:
+        return sign(s, &packet->message.sign);
+    case IPC_TYPE_CANCEL:
+        return cancel(s, &packet->message.cancel);
+    default:
+        return fail(ERR_PROTOCOL, "a session sent %s", ipc_type_name(packet->type));
+    }
+}
+
+/* [waits] The packet is large, and idle sessions are many: it lives for one message. */
+static enum err
+serve_next(struct keeper_session *s)
+{
+    struct ipc_packet *packet;
+    enum err e;
+
+    if ((e = fiber_wait_readable(s->channel, FIBER_FOREVER)) != OK)
+        return e;
+    if ((packet = calloc(1, sizeof(*packet))) == NULL)
+        return fail(ERR_NOMEM, "no memory for a packet");
+    e = serve_message(s, packet);
+    ipc_packet_clear(packet);
+    explicit_bzero(packet, sizeof(*packet)); /* it held a token */
+    free(packet);
+    return e;
+}
+
+static void
+forget(struct keeper_session *s)
+{
+    (void)table_remove(s->keeper->sessions, key_of_session(&s->id));
+    if (s->cancel_id != 0)
+        (void)table_remove(s->keeper->cancels, key_of_cancel(&s->cancel_id));
+    close(s->channel);
+    edition_release(s->edition);
+    arena_free(s->arena);
+    free(s);
+}
+
+static void
+serve_session(void *arg)
+{
+    struct keeper_session *s = arg;
+    enum err e = OK;
+
+    while (e == OK)
+        e = serve_next(s);
+    if (e == ERR_PROTOCOL)
+        log_error("session_misbehaves", "session=%016llx reason=%s", (unsigned long long)s->id,
+                  err_text());
+    forget(s);
+}
+
+void
+sessions_begin(struct keeper *k, const struct ipc_session_new *announced, int channel)
+{
+    struct keeper_session *s = calloc(1, sizeof(*s));
+
+    if (s != NULL && (s->arena = arena_new(PRINCIPAL_ARENA_MAX)) != NULL) {
+        s->keeper = k;
+        s->id = announced->session;
+        s->channel = channel;
+        s->protocol = arena_str(s->arena, announced->protocol);
+        s->fixed_resource = arena_str(s->arena, announced->resource);
+        if (announced->source.len == sizeof(s->source))
+            memcpy(&s->source, announced->source.ptr, sizeof(s->source));
+        if (s->protocol.ptr != NULL && s->fixed_resource.ptr != NULL &&
+            table_put(k->sessions, key_of_session(&s->id), s, NULL) == OK) {
+            if (fiber_start("session", serve_session, s, NULL) == OK)
+                return;
+            (void)table_remove(k->sessions, key_of_session(&s->id));
+        }
+        arena_free(s->arena);
+    }
+    log_error("session_failed", "session=%016llx reason=no memory",
+              (unsigned long long)announced->session);
+    free(s);
+    close(channel);
+}
+
+/* --- ends and changes ----------------------------------------------------------------------- */
+
+static void
+end_session(struct keeper_session *s, enum gate_end why, const char *text)
+{
+    struct ipc_end message = {.reason = why, .text = str_from(text)};
+
+    if (!s->authenticated || s->ended)
+        return;
+    s->ended = true;
+    log_info("session_ends", "session=%016llx reason=%s", (unsigned long long)s->id, text);
+    if (ipc_send(s->channel, IPC_TYPE_END, &message, NULL, 0) != OK)
+        (void)shutdown(s->channel, SHUT_RDWR); /* it sees the end of the channel instead */
+}
+
+static void
+sweep_one(struct str key, void *value, void *arg)
+{
+    struct keeper_session *s = value;
+    const int64_t *now_us = arg;
+
+    (void)key;
+    if (!s->authenticated || s->ended)
+        return;
+    if (s->principal.expires_us <= *now_us)
+        end_session(s, GATE_EXPIRED, "the token has expired; connect again with a new one");
+    else if (identity_is_revoked(s->keeper->identity, s->principal.issuer, s->principal.token_id))
+        end_session(s, GATE_REVOKED, "the token was revoked");
+}
+
+void
+sessions_sweep(struct keeper *k)
+{
+    int64_t now_us = clock_wall_us();
+
+    table_each(k->sessions, sweep_one, &now_us);
+}
+
+static void
+apply_policy_to(struct str key, void *value, void *arg)
+{
+    struct keeper_session *s = value;
+    const struct edition *edition = s->keeper->edition;
+    struct ipc_policy message = {.policy_hash = {edition->policy_hash, POLICY_HASH_BYTES}};
+    const struct config_resource *resource;
+    struct residual *residual;
+    int fd = -1;
+
+    (void)key;
+    (void)arg;
+    if (!s->authenticated || s->ended)
+        return;
+    resource = config_find_resource(edition->config, s->resource->name);
+    if (resource == NULL || specialise(s, edition, resource, &residual) != OK) {
+        end_session(s, GATE_REVOKED, "the policy no longer lets this identity use the resource");
+        return;
+    }
+    if (share_residual(residual, &fd) != OK ||
+        ipc_send(s->channel, IPC_TYPE_POLICY, &message, &fd, 1) != OK)
+        end_session(s, GATE_BROKEN, "the new policy could not be delivered; connect again");
+    if (fd >= 0)
+        close(fd);
+    residual_free(residual);
+}
+
+void
+sessions_apply_policy(struct keeper *k)
+{
+    table_each(k->sessions, apply_policy_to, NULL);
+}
+
+struct ending {
+    enum gate_end why;
+    const char *text;
+};
+
+static void
+end_one(struct str key, void *value, void *arg)
+{
+    const struct ending *ending = arg;
+
+    (void)key;
+    end_session(value, ending->why, ending->text);
+}
+
+void
+sessions_end_all(struct keeper *k, enum gate_end why, const char *text)
+{
+    struct ending ending = {why, text};
+
+    table_each(k->sessions, end_one, &ending);
+}
+
+enum err
+sessions_end(struct keeper *k, uint64_t id, enum gate_end why, const char *text)
+{
+    struct keeper_session *s = table_get(k->sessions, key_of_session(&id));
+
+    if (s == NULL || !s->authenticated || s->ended)
+        return fail(ERR_NOT_FOUND, "there is no session %016llx", (unsigned long long)id);
+    end_session(s, why, text);
+    return OK;
+}
+
+/* --- listing -------------------------------------------------------------------------------- */
+
+static void
+put_source(struct json *j, const struct in6_addr *source)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+
+    if (IN6_IS_ADDR_V4MAPPED(source))
+        (void)inet_ntop(AF_INET, &source->s6_addr[12], text, sizeof(text));
+    else
+        (void)inet_ntop(AF_INET6, source, text, sizeof(text));
+    json_field_text(j, "source", text);
+}
+
+static void
+put_time(struct json *j, const char *key, int64_t wall_us)
+{
+    char text[CLOCK_TEXT_BYTES];
+
+    clock_format(wall_us, text);
+    json_field_text(j, key, text);
+}
+
+static void
+list_one(struct str key, void *value, void *arg)
+{
+    const struct keeper_session *s = value;
+    struct buf *out = arg;
+    struct json j = json_to(out);
+    char id[17];
+
+    (void)key;
+    if (!s->authenticated)
+        return;
+    (void)snprintf(id, sizeof(id), "%016llx", (unsigned long long)s->id);
+    json_open(&j, '{');
+    json_field_text(&j, "session", id);
+    json_field_str(&j, "subject", s->principal.subject);
+    json_field_str(&j, "issuer", s->principal.issuer);
+    json_field_str(&j, "resource", s->resource->name);
+    json_field_str(&j, "database", s->database);
+    put_source(&j, &s->source);
+    put_time(&j, "opened", s->opened_us);
+    put_time(&j, "expires", s->principal.expires_us);
+    json_close(&j, '}');
+    buf_put_u8(out, '\n');
+}
+
+void
+sessions_list(struct keeper *k, struct buf *out)
+{
+    table_each(k->sessions, list_one, out);
+}

@@ -1,0 +1,53 @@
+/* keeper/state.h - what the parts of the keeper share. */
+#ifndef KEEPER_STATE_H
+#define KEEPER_STATE_H
+
+#include "base/table.h"
+#include "config/config.h"
+#include "identity/identity.h"
+#include "ipc/channel.h"
+#include "keeper/secrets.h"
+#include "policy/policy.h"
+
+enum { POLICY_HASH_BYTES = 64 }; /* hexadecimal SHA-256 */
+
+/* One configuration with what was made from it; replaced as a whole, and kept while a session
+ * still uses it. */
+struct edition {
+    unsigned users;
+    struct arena *arena;
+    struct config *config;
+    struct policy *policy;
+    struct secrets *secrets;
+    char policy_hash[POLICY_HASH_BYTES];
+};
+
+struct keeper {
+    int supervisor, listener, ledger; /* channels; -1: not there */
+    struct edition *edition;          /* the one in force */
+    struct identity *identity;
+    struct table *sessions; /* struct keeper_session by the 8 bytes of its id */
+    struct table *cancels;  /* the same by the 4 bytes of its cancel id */
+    bool draining;
+    struct ipc_packet packet; /* for the supervisor's and the listener's fiber, in turn */
+};
+
+/* Reads a configuration with everything that it refers to. ERR_INVALID: the report, which is
+ * appended to `problems`, says why. */
+enum err edition_load(int config_fd, struct str path, struct edition **out, struct buf *problems);
+struct edition *edition_hold(struct edition *e);
+void edition_release(struct edition *e); /* frees it with its last user; NULL is allowed */
+
+/* The bytes of an id as a table's key; valid as long as `*id`. */
+static inline struct str
+key_of_session(const uint64_t *id)
+{
+    return (struct str){(const char *)id, sizeof(*id)};
+}
+static inline struct str
+key_of_cancel(const uint32_t *id)
+{
+    return (struct str){(const char *)id, sizeof(*id)};
+}
+
+#endif
