@@ -11,6 +11,7 @@
 
 #include "fiber/fiber.h"
 #include "net/socket_bio.h"
+#include "net/tls.h"
 
 /* Reads that found data without a wait before the next one waits all the same, so that a fast
  * peer on one fiber cannot keep the others from running. */
@@ -110,14 +111,8 @@ stream_fd(const struct stream *s)
 static enum err
 tls_failure(struct stream *s, const char *what)
 {
-    unsigned long code = ERR_peek_last_error();
-    const char *reason = ERR_reason_error_string(code);
-    long verified = SSL_get_verify_result(s->ssl);
-
     s->secure = false;
-    if (verified != X509_V_OK)
-        return fail(ERR_TLS, "TLS %s: %s", what, X509_verify_cert_error_string(verified));
-    return fail(ERR_TLS, "TLS %s: %s", what, reason != NULL ? reason : "failed");
+    return tls_explain_failure(s->ssl, what);
 }
 
 /* [waits] After an SSL_… call returned `result`, no success: waits for what it needs, or says why

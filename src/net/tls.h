@@ -19,14 +19,18 @@ void tls_set_signer(bool for_server, tls_sign_fn *sign, void *arg);
 enum err tls_server_context(struct str certificate_pem, SSL_CTX **out);
 
 /* A client context trusting the PEM certificates `ca_pem` (empty with `verify` false), with an
- * optional client certificate (PEM chain, key of the signer). `verify_host` (may be NULL) must be
- * named by the peer's certificate. TLS 1.2 or later. ERR_TLS. */
+ * optional client certificate (PEM chain, key of the signer). TLS 1.2 or later; 1.3 with a client
+ * certificate, because only there the signer can tell what it signs. ERR_TLS. */
 enum err tls_client_context(struct str ca_pem, bool verify, struct str certificate_pem,
                             SSL_CTX **out);
 
 /* A connection of a client context to `host` (SNI unless it is an IP address); with `verify_host`
  * the certificate must name it. ERR_TLS. */
 enum err tls_client_connection(SSL_CTX *context, const char *host, bool verify_host, SSL **out);
+
+/* Says in words why the handshake or I/O of `ssl` failed just now: `what` is "handshake". Empties
+ * OpenSSL's error queue. Always ERR_TLS. */
+enum err tls_explain_failure(SSL *ssl, const char *what);
 
 /* The keeper's side: signs `content` with `key` after checking that it is a CertificateVerify
  * content for a server (or a client). ERR_DENIED if it is not, ERR_TLS. */
