@@ -18,6 +18,8 @@ struct transfer {
 void *make_fcontext(void *top, size_t bytes, void (*entry)(struct transfer));
 struct transfer jump_fcontext(void *to, void *data);
 
+enum { HUGE_PAGE_BYTES = 2 << 20 };
+
 /* What goes along with a jump. */
 struct passage {
     struct context *from; /* NULL: it is not to be continued */
@@ -41,6 +43,8 @@ stack_map(struct stack *s, size_t bytes)
         (void)munmap(base, guard + bytes);
         return e;
     }
+    if (bytes >= HUGE_PAGE_BYTES) /* the first byte touched must not commit megabytes */
+        (void)madvise(base + guard, bytes, MADV_NOHUGEPAGE);
     *s = (struct stack){base, guard, bytes};
 #ifdef CONTEXT_ASAN
     /* Pointers that only a waiting fiber holds are no leaks if the process exits then. */

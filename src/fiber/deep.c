@@ -10,7 +10,7 @@
 enum {
     DEEP_BYTES = 64 << 20,
     KEPT_BYTES = 1 << 20,  /* stays committed from call to call */
-    PROBE_BYTES = 8 << 10, /* just below them: dirty after a call that went deeper */
+    PROBE_BYTES = 4 << 10, /* just below them: dirty after a call that went deeper */
 };
 
 static struct {

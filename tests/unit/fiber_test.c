@@ -656,6 +656,32 @@ test_recursion_of_megabytes_runs_on_the_big_stack(void **state)
     call_deep(&depth); /* outside fibers too */
 }
 
+#ifndef CONTEXT_ASAN
+static long
+resident_pages(void)
+{
+    long size = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%ld %ld", &size, &resident), 2);
+    (void)fclose(f);
+    return resident;
+}
+
+static void
+test_the_big_stack_gives_memory_back(void **state)
+{
+    long depth = 40 << 10, shallow = 1, before;
+
+    (void)state;
+    fiber_call_deep(recurse_deeply, &shallow);
+    before = resident_pages();
+    fiber_call_deep(recurse_deeply, &depth);
+    assert_in_range(resident_pages() - before + 1000, 0, 1000 + (2 << 20) / 4096);
+}
+#endif
+
 static void
 nest_deep(void *arg)
 {
@@ -830,6 +856,9 @@ main(void)
         cmocka_unit_test(test_each_fiber_keeps_its_own_error),
         cmocka_unit_test(test_offloaded_work_blocks_only_its_fiber),
         cmocka_unit_test(test_recursion_of_megabytes_runs_on_the_big_stack),
+#ifndef CONTEXT_ASAN
+        cmocka_unit_test(test_the_big_stack_gives_memory_back),
+#endif
         cmocka_unit_test(test_a_deep_call_within_a_deep_call_is_a_plain_call),
         cmocka_unit_test(test_the_page_below_a_stack_is_a_guard),
         cmocka_unit_test(test_a_deadlock_of_all_fibers_ends_the_process),
