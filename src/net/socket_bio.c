@@ -27,7 +27,7 @@ finish(BIO *bio, ssize_t n, int retry_flag, size_t *done)
 static int
 bio_read(BIO *bio, char *to, size_t n, size_t *done)
 {
-    ssize_t got = recv(fd_of(bio), to, n, 0);
+    ssize_t got = recv(fd_of(bio), to, n, MSG_DONTWAIT);
 
     if (got == 0)
         BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
@@ -37,7 +37,8 @@ bio_read(BIO *bio, char *to, size_t n, size_t *done)
 static int
 bio_write(BIO *bio, const char *from, size_t n, size_t *done)
 {
-    return finish(bio, send(fd_of(bio), from, n, MSG_NOSIGNAL), BIO_FLAGS_WRITE, done);
+    return finish(bio, send(fd_of(bio), from, n, MSG_NOSIGNAL | MSG_DONTWAIT), BIO_FLAGS_WRITE,
+                  done);
 }
 
 static long

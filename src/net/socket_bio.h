@@ -1,4 +1,4 @@
-/* net/socket_bio.h - OpenSSL's view of a non-blocking socket that raises no SIGPIPE. */
+/* net/socket_bio.h - OpenSSL's view of a socket that never blocks and raises no SIGPIPE. */
 #ifndef NET_SOCKET_BIO_H
 #define NET_SOCKET_BIO_H
 

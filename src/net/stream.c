@@ -39,14 +39,14 @@ enum err
 stream_open(int fd, struct stream **out)
 {
     struct stream *s = calloc(1, sizeof(*s));
-    int flags = fcntl(fd, F_GETFL), on = 1;
+    int on = 1;
     enum err e;
 
     *out = NULL;
     if (s == NULL)
         e = fail(ERR_NOMEM, "no memory for a stream");
-    else if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
-        e = fail_errno(ERR_IO, "cannot make the socket non-blocking");
+    else if (fcntl(fd, F_GETFD) < 0)
+        e = fail_errno(ERR_IO, "descriptor %d", fd);
     else
         e = OK;
     if (e != OK) {
@@ -234,7 +234,7 @@ read_clear(struct stream *s, int64_t deadline_ms)
             if ((e = fiber_wait_readable(s->fd, deadline_ms)) != OK)
                 return e;
         }
-        n = recv(s->fd, s->buffer + s->end, room, 0);
+        n = recv(s->fd, s->buffer + s->end, room, MSG_DONTWAIT);
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             return fail_errno(ERR_IO, "reading from the peer");
         s->drained = n < (ssize_t)room;
@@ -338,7 +338,7 @@ stream_sniff(struct stream *s, int64_t deadline_ms, unsigned char *first)
 
         if ((e = fiber_wait_readable(s->fd, deadline_ms)) != OK)
             return e;
-        n = recv(s->fd, first, 1, MSG_PEEK);
+        n = recv(s->fd, first, 1, MSG_PEEK | MSG_DONTWAIT);
         if (n == 1)
             return OK;
         if (n == 0)
@@ -372,7 +372,7 @@ static enum err
 write_clear(struct stream *s, struct str bytes, int64_t deadline_ms)
 {
     while (bytes.len > 0) {
-        ssize_t n = send(s->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+        ssize_t n = send(s->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
         enum err e;
 
         if (n < 0 && errno == EINTR)

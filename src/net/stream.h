@@ -13,7 +13,8 @@ struct stream;
 
 enum { STREAM_BUFFER_BYTES = 32 << 10 }; /* one read at most; grows for stream_need() */
 
-/* Adopts the connected socket `fd` (made non-blocking); on failure `fd` is closed too.
+/* Adopts the connected socket `fd`, whose O_NONBLOCK does not matter and stays as it is: it is
+ * shared with other processes, and a sandbox may forbid to set it. On failure `fd` is closed too.
  * `*out` is the caller's, to be ended with stream_close(). ERR_NOMEM, ERR_IO. */
 enum err stream_open(int fd, struct stream **out);
 

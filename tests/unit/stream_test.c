@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -45,7 +44,6 @@ open_pair(struct stream *pair[2])
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
     CHECK(stream_open(fds[0], &pair[0]) == OK);
     CHECK(stream_open(fds[1], &pair[1]) == OK);
-    CHECK(fcntl(fds[0], F_GETFL) & O_NONBLOCK);
 }
 
 static void
