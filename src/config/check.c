@@ -245,6 +245,9 @@ check_target_tls(struct problems *p, struct config_resource *resource, const str
             problem_error(p, at, "leave it out", "there is no TLS over a Unix socket");
         resource->tls = CONFIG_TLS_OFF;
     }
+    if (resource->tls == CONFIG_TLS_OFF && !is_socket &&
+        (tls == NULL || !str_is(tls->value, "off")))
+        return; /* it could not be read, and only looks like off */
     if (resource->tls == CONFIG_TLS_OFF) {
         check_no_effect(p, node_get(node, "ca"));
         check_no_effect(p, node_get(node, "server_name"));

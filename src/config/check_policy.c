@@ -115,6 +115,16 @@ check_labels(struct problems *p, const struct config *c, const struct policy_rul
     }
 }
 
+/* Whether all entries could be read: those that could not are empty. */
+static bool
+is_read(struct str_list list)
+{
+    for (size_t i = 0; i < list.n; i++)
+        if (list.items[i].len == 0)
+            return false;
+    return true;
+}
+
 static void
 check_selection(struct problems *p, const struct config *c, const struct policy_rule *rule,
                 const struct node *policy)
@@ -129,7 +139,7 @@ check_selection(struct problems *p, const struct config *c, const struct policy_
     for (size_t i = 0; i < c->n_resources; i++)
         if (selects(rule, &c->resources[i]))
             return;
-    if (p->errors == errors)
+    if (p->errors == errors && is_read(rule->protocols) && is_read(rule->resources))
         problem_error(p, which->key_mark, "all conditions must hold for one and the same resource",
                       "these conditions together match no resource: the policy can never apply");
 }
@@ -210,6 +220,20 @@ check_times(struct problems *p, const struct policy_rule *rule, const struct nod
                           "the window ends when it begins: it can never apply");
         times[i].to_minute %= 24 * 60; /* as rule.h wants it: the end of the day is 0 */
     }
+}
+
+/* A transaction has no table: `allow: [read, session]` with `tables` does not allow BEGIN. */
+static void
+check_session(struct problems *p, const struct policy_rule *rule, const struct node *policy)
+{
+    const class_set sessions = CLASSES(SESSION) | CLASSES(TRANSACTION);
+    const struct node *allow = node_get(policy, "allow");
+
+    if (allow != NULL && (rule->classes & sessions) != 0 &&
+        (rule->tables.n > 0 || rule->schemas.n > 0 || rule->functions.n > 0))
+        problem_warning(p, allow->mark, "write another policy without them that allows [session]",
+                        "transactions and settings have no table, schema or function: this does "
+                        "not allow them");
 }
 
 /* Allows that a deny covers. Each function says whether a condition of the deny holds wherever
@@ -404,6 +428,7 @@ check_policies(struct problems *p, const struct node *root, struct config *c)
         check_selection(p, c, &rules[i], node);
         check_who_issuers(p, c, &rules[i], node);
         check_times(p, &rules[i], node);
+        check_session(p, &rules[i], node);
     }
     table_free(seen);
     /* A condition that could not be read would look like none. */

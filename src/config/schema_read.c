@@ -77,9 +77,7 @@ has_enough(struct schema_reader *r, const struct schema_field *f, const struct n
 {
     if (count >= f->min)
         return true;
-    problem_error(r->problems, n->mark,
-                  f->required ? NULL : "leave the key out if there is nothing to say",
-                  "%s is empty", r->label);
+    problem_error(r->problems, n->mark, "name at least one", "%s is empty", r->label);
     return false;
 }
 
@@ -288,8 +286,7 @@ check_keys(struct schema_reader *r, const struct schema_object *o, const struct 
     unsigned found = 0;
 
     if (o->not_empty && n->n == 0)
-        problem_error(r->problems, n->mark, "leave it out if there is nothing to say",
-                      "%s is empty", r->label);
+        problem_error(r->problems, n->mark, "name at least one condition", "%s is empty", r->label);
     for (const char *const *key = o->exactly_one; key != NULL && *key != NULL; key++) {
         found += node_get(n, *key) != NULL;
         buf_printf(&choices, "%s'%s'",

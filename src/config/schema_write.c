@@ -325,7 +325,7 @@ describe_value(struct buf *out, const struct schema_field *f)
     case SHAPE_SET:
         buf_put_text(out, "list of ");
         if (item->type == &type_class)
-            buf_put_text(out, "[command classes](#command-classes)");
+            buf_put_text(out, "[command classes](command-classes.md)");
         else if (item->type->shape == SHAPE_OBJECT)
             buf_put_text(out, "mappings");
         else
@@ -368,7 +368,8 @@ write_row(struct buf *out, const struct schema_field *f)
     else
         buf_put_text(out, " | | ");
     put_cell(out, f->doc);
-    if (f->example != NULL && f->type->shape != SHAPE_OBJECT) {
+    if (f->example != NULL && f->type->shape != SHAPE_OBJECT && f->words == NULL &&
+        f->type != &type_boolean) {
         buf_put_text(out, " Example: `");
         put_cell(out, f->example);
         buf_put_u8(out, '`');
@@ -427,15 +428,27 @@ write_section(struct buf *out, const char *path, const struct schema_object *o)
     }
 }
 
+/* The kinds of values, in the words in which errors describe them. */
 static void
-write_classes(struct buf *out, const char *title, int first, int end)
+write_types(struct buf *out)
 {
-    buf_printf(out, "\n%s\n\n| class | what it covers |\n|---|---|\n", title);
-    for (int i = first; i < end; i++) {
-        buf_printf(out, "| `%s` | ", class_infos[i].name);
-        put_cell(out, class_infos[i].doc);
+    static const struct schema_type *const types[] = {
+        &type_name, &type_address, &type_listen, &type_url, &type_duration,
+        &type_size, &type_network, &type_time,   &type_day, &type_claim_path,
+        &type_glob, &type_value,   &type_secret, &type_key,
+    };
+
+    buf_put_text(out, "\n## Values\n\n| value | written as |\n|---|---|\n");
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        buf_printf(out, "| %s | ", types[i]->name);
+        put_cell(out, types[i]->expects);
         buf_put_text(out, " |\n");
     }
+    buf_put_text(
+        out,
+        "\nIn a pattern `*` stands for any characters, also none, and `?` for one. Text that looks "
+        "like a number, or like\n`true`, `false` or `null`, needs quotes. A secret that is "
+        "written out gives a warning.\n");
 }
 
 void
@@ -450,15 +463,7 @@ config_write_reference(struct buf *out)
              "file, many editors\ncomplete and check while you type:\n\n"
              "    # yaml-language-server: $schema=/usr/share/doc/bulkhead/bulkhead.schema.json\n\n"
              "`bulkhead check --config FILE` says all that is wrong with a file, with line, "
-             "column and a hint.\n\n"
-             "A secret or key file is `{file: PATH}` or `{env: NAME}`. A secret may also be "
-             "written out, with a warning;\nthe scalar form of a key file is its path. "
-             "Patterns know `*` for any characters and `?` for one.\n");
+             "column and a hint.\n");
     write_section(out, "", &schema_config);
-    buf_put_text(out, "\n## Command classes\n\n"
-                      "Rules name an effect or a narrower class. Every command has exactly one "
-                      "effect for each thing it does;\nallowing an effect allows all classes "
-                      "within it, unless another rule denies them.\n");
-    write_classes(out, "Effects:", 0, COMMAND_EFFECT_COUNT);
-    write_classes(out, "Named classes:", COMMAND_EFFECT_COUNT, COMMAND_CLASS_COUNT);
+    write_types(out);
 }

@@ -1,0 +1,931 @@
+/* The configuration file: a good one, every kind of mistake with its place and its hint, and files
+ * cut at each byte. */
+#include "config/config.h"
+#include "config/node.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define SAMPLE BULKHEAD_SOURCE_ROOT "/deploy/bulkhead.yaml"
+
+static const char good[] = "listen: {postgres: 127.0.0.1:5432}\n"
+                           "tls: {certificate: tls/gw.crt, key: tls/gw.key}\n"
+                           "issuers:\n"
+                           "  - name: corp\n"
+                           "    issuer: https://idp.example.com\n"
+                           "    audience: bulkhead\n"
+                           "resources:\n"
+                           "  sales:\n"
+                           "    protocol: postgres\n"
+                           "    address: db.internal:5432\n"
+                           "    credential: {user: app, password: {file: sales.pw}}\n"
+                           "    labels: {env: prod}\n"
+                           "policies:\n"
+                           "  - name: read\n"
+                           "    who: {groups: [agents]}\n"
+                           "    resources: {labels: {env: prod}}\n"
+                           "    allow: [read]\n"
+                           "  - name: never\n"
+                           "    commands: drop-database\n"
+                           "    deny: never done\n";
+
+/* A change to the good file, and all that the report then says. */
+struct mistake {
+    const char *instead_of;
+    const char *written;
+    const char *report;
+};
+
+static const struct mistake mistakes[] = {
+    {"policies:", "polices:",
+     "b.yaml:13:1: error: unknown key 'polices' in the file\n"
+     "    hint: did you mean 'policies'?\n"},
+    {"labels: {env: prod}\npol", "labels: {env: prod}\n    adress: x\npol",
+     "b.yaml:13:5: error: unknown key 'adress' in a resource\n"
+     "    hint: did you mean 'address'?\n"},
+    {"policies:", "nonsense: 1\npolicies:",
+     "b.yaml:13:1: error: unknown key 'nonsense' in the file\n"
+     "    hint: known keys: listen, tls, issuers, local_issuer, resources, policies, state, "
+     "runtime, ledger, log, limits, drain, postgres\n"},
+    {"    labels: {env: prod}\npol", "    labels: {env: prod}\n    protocol: postgres\npol",
+     "b.yaml:13:5: error: duplicate key 'protocol'; it is on line 9 already\n"},
+    {"listen: {", "listen: &a {",
+     "b.yaml:1:9: error: anchors (&), aliases (*) and tags (!) are not used here\n"
+     "    hint: write the value out where it is used\n"},
+    {"corp", "!!str corp",
+     "b.yaml:4:11: error: anchors (&), aliases (*) and tags (!) are not used here\n"
+     "    hint: write the value out where it is used\n"},
+    {"deny: never done\n", "deny: never done\n---\nlisten: x\n",
+     "b.yaml:21:1: error: a second document; the file holds one only\n"},
+    {"deny: never done", "deny: *done",
+     "b.yaml:20:11: error: anchors (&), aliases (*) and tags (!) are not used here\n"
+     "    hint: write the value out where it is used\n"},
+    {"deny: never done", "deny: \"never \\0 done\"",
+     "b.yaml:20:11: error: a value holds a NUL byte\n"},
+    {"deny: never done", "deny: \"never done",
+     "b.yaml:21:1: error: found unexpected end of stream while scanning a quoted scalar\n"},
+    {"deny: never done", "? [a]\n    : never done",
+     "b.yaml:20:7: error: a key must be a word, not a list or mapping\n"},
+    {"corp",
+     "co\xff"
+     "rp",
+     "b.yaml:4:13: error: the file is not UTF-8\n"},
+    {"tls: {cert", "tls: [{cert",
+     "b.yaml:3:1: error: did not find expected ',' or ']' while parsing a flow sequence\n"},
+    {"listen: {postgres: 127.0.0.1:5432}", "listen: 127.0.0.1:5432",
+     "b.yaml:1:9: error: 'listen' must be a mapping or a list, not '127.0.0.1:5432'\n"},
+    {"allow: [read]", "allow: {read: true}",
+     "b.yaml:17:12: error: 'allow' must be a list, not a mapping\n"},
+    {"who: {groups: [agents]}", "who: {groups: []}",
+     "b.yaml:15:19: error: 'groups' is empty\n"
+     "    hint: name at least one\n"},
+    {"who: {groups: [agents]}", "who: {}",
+     "b.yaml:15:10: error: 'who' is empty\n"
+     "    hint: name at least one condition\n"},
+    {"who: {groups: [agents]}", "who:", "b.yaml:15:9: error: 'who' must be a mapping, not empty\n"},
+    {"who: {groups: [agents]}", "who: {groups: {a: b}}",
+     "b.yaml:15:19: error: 'groups' must be a list, not a mapping\n"},
+    {"tls: {certificate: tls/gw.crt, key: tls/gw.key}", "tls: tls/gw.crt",
+     "b.yaml:2:6: error: 'tls' must be a mapping, not 'tls/gw.crt'\n"},
+    {"corp", "123",
+     "b.yaml:4:11: error: 'name' must be a name of letters, digits, '.', '_' and '-', at most 63, "
+     "not '123'\n"
+     "    hint: write it in quotes: \"123\"\n"},
+    {"corp", "true",
+     "b.yaml:4:11: error: 'name' must be a name of letters, digits, '.', '_' and '-', at most 63, "
+     "not 'true'\n"
+     "    hint: write it in quotes: \"true\"\n"},
+    {"corp", "co rp",
+     "b.yaml:4:11: error: 'name' must be a name of letters, digits, '.', '_' and '-', at most 63, "
+     "not 'co rp'\n"},
+    {"corp", "local", "b.yaml:4:11: error: 'local' is the name of the gateway's own issuer\n"},
+    {"listen: {postgres: 127.0.0.1:5432}\n", "listen: {postgres: 127.0.0.1:5432}\ndrain: 30\n",
+     "b.yaml:2:8: error: 'drain' must be a duration such as 30s, 15m, 12h or 7d, not '30'\n"
+     "    hint: add a unit: 30s\n"},
+    {"listen: {postgres: 127.0.0.1:5432}\n", "listen: {postgres: 127.0.0.1:5432}\ndrain: 2h\n",
+     "b.yaml:2:8: error: 'drain' must be from 0s to 1h\n"},
+    {"listen: {postgres: 127.0.0.1:5432}\n", "listen: {postgres: 127.0.0.1:5432}\ndrain: soon\n",
+     "b.yaml:2:8: error: 'drain' must be a duration such as 30s, 15m, 12h or 7d, not 'soon'\n"},
+    {"listen: {postgres: 127.0.0.1:5432}\n",
+     "listen: {postgres: 127.0.0.1:5432}\nlimits: {connections: 0}\n",
+     "b.yaml:2:23: error: 'connections' must be from 1 to 100000\n"},
+    {"listen: {postgres: 127.0.0.1:5432}\n",
+     "listen: {postgres: 127.0.0.1:5432}\nlimits: {connections: many}\n",
+     "b.yaml:2:23: error: 'connections' must be a whole number, not 'many'\n"},
+    {"listen: {postgres: 127.0.0.1:5432}\n",
+     "listen: {postgres: 127.0.0.1:5432}\nledger: {file_size: 64MB}\n",
+     "b.yaml:2:21: error: 'file_size' must be a size such as 64KiB, 256MiB or 2GiB, not '64MB'\n"},
+    {"listen: {postgres: 127.0.0.1:5432}\n",
+     "listen: {postgres: 127.0.0.1:5432}\nledger: {file_size: 64}\n",
+     "b.yaml:2:21: error: 'file_size' must be a size such as 64KiB, 256MiB or 2GiB, not '64'\n"
+     "    hint: add a unit: 64MiB\n"},
+    {"listen: {postgres: 127.0.0.1:5432}\n",
+     "listen: {postgres: 127.0.0.1:5432}\nledger: {file_size: 99999999999999999999TiB}\n",
+     "b.yaml:2:21: error: 'file_size' must be a size such as 64KiB, 256MiB or 2GiB, not "
+     "'99999999999999999999TiB'\n"},
+    {"listen: {postgres: 127.0.0.1:5432}\n",
+     "listen: {postgres: 127.0.0.1:5432}\nlog: {level: warnin}\n",
+     "b.yaml:2:14: error: 'level' cannot be 'warnin'\n"
+     "    hint: did you mean 'warning'?\n"},
+    {"listen: {postgres: 127.0.0.1:5432}\n",
+     "listen: {postgres: 127.0.0.1:5432}\nlog: {format: xml}\n",
+     "b.yaml:2:15: error: 'format' cannot be 'xml'\n"
+     "    hint: allowed: text, json\n"},
+    {"listen: {postgres: 127.0.0.1:5432}\n",
+     "listen: {postgres: 127.0.0.1:5432}\nlocal_issuer: {enabled: yes}\n",
+     "b.yaml:2:25: error: 'enabled' must be true or false, not 'yes'\n"
+     "    hint: write true or false, without quotes\n"},
+    {"listen: {postgres: 127.0.0.1:5432}\n",
+     "listen: {postgres: 127.0.0.1:5432}\nlocal_issuer: {enabled: \"true\"}\n",
+     "b.yaml:2:25: error: 'enabled' must be true or false, not 'true'\n"
+     "    hint: write true or false, without quotes\n"},
+    {"https://idp.example.com", "http://idp.example.com",
+     "b.yaml:5:13: error: 'issuer' must be an https:// URL, not 'http://idp.example.com'\n"
+     "    hint: http:// is allowed only to this machine itself; keys must not come in clear\n"},
+    {"https://idp.example.com", "http://127.0.0.1:8080",
+     "b.yaml:5:13: warning: 'issuer' is fetched without encryption\n"
+     "    hint: use https:// outside of tests\n"},
+    {"https://idp.example.com", "http://localhost.example.com",
+     "b.yaml:5:13: error: 'issuer' must be an https:// URL, not 'http://localhost.example.com'\n"
+     "    hint: http:// is allowed only to this machine itself; keys must not come in clear\n"},
+    {"https://idp.example.com", "https://user@idp.example.com",
+     "b.yaml:5:13: error: 'issuer' must be an https:// URL, not 'https://user@idp.example.com'\n"},
+    {"https://idp.example.com", "https://",
+     "b.yaml:5:13: error: 'issuer' must be an https:// URL, not 'https://'\n"},
+    {"audience: bulkhead", "enabled: true",
+     "b.yaml:4:5: error: an issuer needs 'audience'\n"
+     "    hint: for example \"audience: bulkhead\"\n"},
+    {"audience: bulkhead", "audience: bulkhead\n    algorithms: [ES265]",
+     "b.yaml:7:18: error: unknown algorithm 'ES265'\n"
+     "    hint: did you mean 'ES256'?\n"},
+    {"audience: bulkhead", "audience: bulkhead\n    algorithms: none",
+     "b.yaml:7:17: error: unknown algorithm 'none'\n"
+     "    hint: allowed: RS256, PS256, ES256, ES384\n"},
+    {"audience: bulkhead", "audience: bulkhead\n    groups_claim: realm..roles",
+     "b.yaml:7:19: error: 'groups_claim' must be the path of a claim, with dots between its "
+     "members, not 'realm..roles'\n"},
+    {"audience: bulkhead", "audience: bulkhead\n    leeway: 2m",
+     "b.yaml:7:13: error: 'leeway' must be from 0s to 1m\n"},
+    {"db.internal:5432", "db.internal",
+     "b.yaml:10:14: error: 'address' must be host:port, \"[IPv6]:port\" or the absolute path of a "
+     "socket, not 'db.internal'\n"
+     "    hint: add the port: db.internal:5432\n"},
+    {"db.internal:5432", "db.internal:65536",
+     "b.yaml:10:14: error: 'address' must be host:port, \"[IPv6]:port\" or the absolute path of a "
+     "socket, not 'db.internal:65536'\n"},
+    {"db.internal:5432", "::1",
+     "b.yaml:10:14: error: 'address' must be host:port, \"[IPv6]:port\" or the absolute path of a "
+     "socket, not '::1'\n"
+     "    hint: write \"[::1]:5432\"\n"},
+    {"db.internal:5432", "[::1]:5432",
+     "b.yaml:10:15: error: did not find expected node content while parsing a flow node\n"},
+    {"db.internal:5432", "1.2.3:5432",
+     "b.yaml:10:14: error: 'address' must be host:port, \"[IPv6]:port\" or the absolute path of a "
+     "socket, not '1.2.3:5432'\n"},
+    {"127.0.0.1:5432", "gateway.example.com:5432",
+     "b.yaml:1:20: error: 'postgres' must be an IP address (or localhost) and a port, such as "
+     "127.0.0.1:5432, not 'gateway.example.com:5432'\n"
+     "    hint: 0.0.0.0 listens on all IPv4 addresses, \"[::]\" on all IPv6 ones\n"},
+    {"protocol: postgres", "protocol: postgresql",
+     "b.yaml:9:15: error: unknown protocol 'postgresql'\n"
+     "    hint: did you mean 'postgres'?\n"},
+    {"protocol: postgres", "protocol: ssh",
+     "b.yaml:9:15: error: unknown protocol 'ssh'\n"
+     "    hint: allowed: postgres\n"},
+    {"protocol: postgres\n", "protocol: postgres\n    tls: on\n",
+     "b.yaml:10:10: error: 'tls' cannot be 'on'\n"
+     "    hint: allowed: off, require, verify-ca, verify-full\n"},
+    {"password: {file: sales.pw}", "password: hunter2",
+     "b.yaml:11:39: warning: 'password' is written out in the configuration\n"
+     "    hint: keep it in a file: {file: /path/of/it}\n"},
+    {"password: {file: sales.pw}", "password: {vault: x}",
+     "b.yaml:11:39: error: 'password' must be a secret: {file: PATH}, {env: NAME} or text, not a "
+     "mapping\n"},
+    {"password: {file: sales.pw}", "password: {file: [a]}",
+     "b.yaml:11:46: error: 'file' must be the path of a file\n"},
+    {"password: {file: sales.pw}", "certificate: c.crt",
+     "b.yaml:11:29: error: 'certificate' needs 'key' beside it\n"},
+    {"    credential: {user: app, password: {file: sales.pw}}\n", "",
+     "b.yaml:9:5: error: a resource needs 'credential'\n"
+     "    hint: for example \"credential: {user: bulkhead_ro, password: {file: "
+     "/run/secrets/analytics}}\"\n"},
+    {"  sales:", "  sales/prod:",
+     "b.yaml:8:3: error: a key of 'resources' must be a name of letters, digits, '.', '_' and '-', "
+     "at most 63, not 'sales/prod'\n"},
+    {"    allow: [read]\n", "    allow: [read]\n    from: 10.0.0.1/8\n",
+     "b.yaml:18:11: error: '10.0.0.1/8' has bits set after its prefix\n"
+     "    hint: did you mean '10.0.0.0/8'?\n"},
+    {"    allow: [read]\n", "    allow: [read]\n    from: [2001:db8::/129]\n",
+     "b.yaml:18:12: error: the prefix length of '2001:db8::/129' must be from 0 to 128\n"},
+    {"    allow: [read]\n", "    allow: [read]\n    from: [10.0.0.0/33, here]\n",
+     "b.yaml:18:12: error: the prefix length of '10.0.0.0/33' must be from 0 to 32\n"
+     "b.yaml:18:25: error: 'from' must be an IP address or network such as 10.0.0.0/8, not "
+     "'here'\n"},
+    {"    allow: [read]\n", "    allow: [read]\n    when: [{days: monday}]\n",
+     "b.yaml:18:19: error: 'days' must be a day or days: mon, tue, wed, thu, fri, sat, sun, or a "
+     "range such as mon-fri, not 'monday'\n"},
+    {"    allow: [read]\n", "    allow: [read]\n    when: [{from: 8am}]\n",
+     "b.yaml:18:19: error: 'from' must be a time of day in quotes, such as \"08:00\", not '8am'\n"},
+    {"    allow: [read]\n", "    allow: [read]\n    when: [{from: \"08:00\", to: \"08:00\"}]\n",
+     "b.yaml:18:32: error: the window ends when it begins: it can never apply\n"
+     "    hint: leave out both for the whole day\n"},
+    {"    allow: [read]\n", "    allow: [read]\n    when: [{from: \"24:00\"}]\n",
+     "b.yaml:18:19: error: a window cannot begin at 24:00\n"
+     "    hint: write \"00:00\" and name the next day\n"},
+    {"    allow: [read]\n", "    allow: [read]\n    when: [{}]\n",
+     "b.yaml:18:12: error: 'when' is empty\n"
+     "    hint: name at least one condition\n"},
+    {"deny: never done", "deny: \"\"", "b.yaml:20:11: error: 'deny' must be text, not empty\n"},
+    {"    allow: [read]\n", "", "b.yaml:14:5: error: a policy needs one of 'allow' or 'deny'\n"},
+    {"    allow: [read]\n", "    allow: [read]\n    deny: x\n",
+     "b.yaml:14:5: error: a policy needs only one of 'allow' or 'deny'\n"},
+    {"    allow: [read]\n", "    allow: [read]\n    commands: [ddl]\n",
+     "b.yaml:18:5: error: 'commands' needs 'deny' beside it\n"},
+    {"allow: [read]", "allow: [raed]",
+     "b.yaml:17:13: error: unknown command class 'raed'\n"
+     "    hint: did you mean 'read'?\n"},
+    {"allow: [read]", "allow: [all, read]",
+     "b.yaml:17:12: error: 'all' stands beside other command classes\n"
+     "    hint: leave out either 'all' or the others\n"},
+    {"allow: [read]", "allow: []",
+     "b.yaml:17:12: error: 'allow' is empty\n"
+     "    hint: name at least one\n"},
+    {"name: never", "name: read",
+     "b.yaml:18:11: error: a second policy called 'read'; the first is on line 14\n"},
+    {"  - name: never\n    commands", "  - commands",
+     "b.yaml:18:5: error: a policy needs 'name'\n"
+     "    hint: for example \"name: analysts read\"\n"},
+    {"resources: {labels: {env: prod}}", "resources: {names: [sale, \"x*\"]}",
+     "b.yaml:16:25: error: no resource is called 'sale'\n"
+     "    hint: did you mean 'sales'?\n"
+     "b.yaml:16:31: error: no resource is called 'x*'\n"
+     "    hint: resources: sales\n"},
+    {"resources: {labels: {env: prod}}", "resources: {labels: {evn: prod}}",
+     "b.yaml:16:26: error: no resource has a label 'evn'\n"},
+    {"resources: {labels: {env: prod}}", "resources: {labels: {env: [prod, test]}}",
+     "b.yaml:16:38: error: no resource has the label env: 'test'\n"},
+    {"resources: {labels: {env: prod}}", "resources: {protocols: mysql}",
+     "b.yaml:16:28: error: unknown protocol 'mysql'\n"
+     "    hint: allowed: postgres\n"},
+    {"who: {groups: [agents]}", "who: {issuers: [crop]}",
+     "b.yaml:15:21: error: there is no issuer 'crop'\n"
+     "    hint: did you mean 'corp'?\n"},
+    {"who: {groups: [agents]}", "who: {issuers: local}",
+     "b.yaml:15:20: error: issuer 'local' is disabled: the policy can never apply\n"
+     "    hint: enable the issuer, or remove the policy\n"},
+    {"audience: bulkhead", "audience: bulkhead\n    enabled: false",
+     "b.yaml:3:1: error: there is no enabled issuer: nobody could be authenticated\n"
+     "    hint: add an entry to 'issuers', or \"local_issuer: {enabled: true}\"\n"},
+    {"resources:\n  sales:",
+     "  - {name: corp, issuer: https://other.example.com, audience: b}\nresources:\n  sales:",
+     "b.yaml:7:12: error: a second issuer called 'corp'\n"},
+    {"resources:\n  sales:",
+     "  - {name: other, issuer: https://idp.example.com, audience: b}\nresources:\n  sales:",
+     "b.yaml:7:27: error: 'https://idp.example.com' is an issuer already: 'corp'\n"
+     "    hint: one entry may have several audiences\n"},
+    {"listen: {postgres: 127.0.0.1:5432}",
+     "listen: [{protocol: postgres, address: 127.0.0.1:5432, resource: slaes}]",
+     "b.yaml:1:66: error: there is no resource 'slaes'\n"
+     "    hint: did you mean 'sales'?\n"},
+    {"listen: {postgres: 127.0.0.1:5432}", "listen: [{address: 127.0.0.1:5432}]",
+     "b.yaml:1:10: error: a listener needs 'protocol'\n"
+     "    hint: for example \"protocol: postgres\"\n"},
+    {"listen: {postgres: 127.0.0.1:5432}",
+     "listen: [{protocol: postgres, address: localhost:5432}, {protocol: postgres, address: "
+     "127.0.0.1:5432}]",
+     "b.yaml:1:87: error: 127.0.0.1:5432 is taken already, on line 1\n"},
+    {"    labels: {env: prod}\npol", "    labels: {env: prod}\n    listen: 127.0.0.1:5432\npol",
+     "b.yaml:13:13: error: 127.0.0.1:5432 is taken already, on line 1\n"},
+    {"listen: {postgres: 127.0.0.1:5432}\n", "",
+     "b.yaml:1:1: error: there is no listener: nobody could connect\n"
+     "    hint: for example \"listen: {postgres: 127.0.0.1:5432}\"\n"},
+    {"tls: {certificate: tls/gw.crt, key: tls/gw.key}\n", "",
+     "b.yaml:1:20: error: no client can use 127.0.0.1:5432: there is no 'tls', and tokens in clear "
+     "are not allowed\n"
+     "    hint: add 'tls', or, on a machine of your own, \"postgres: {cleartext_on_loopback: "
+     "true}\"\n"},
+    {"listen: {postgres: 127.0.0.1:5432}\ntls: {certificate: tls/gw.crt, key: tls/gw.key}\n",
+     "listen: {postgres: 0.0.0.0:5432}\n",
+     "b.yaml:1:20: error: 0.0.0.0:5432 can be reached by other machines, but there is no 'tls'\n"
+     "    hint: clients send their token there: add \"tls: {certificate: FILE, key: FILE}\", or "
+     "listen on 127.0.0.1\n"},
+    {"protocol: postgres\n", "protocol: postgres\n    tls: off\n",
+     "b.yaml:10:10: warning: data crosses the network to 'db.internal' in clear\n"
+     "    hint: use \"tls: verify-full\"\n"},
+    {"protocol: postgres\n", "protocol: postgres\n    tls: require\n",
+     "b.yaml:10:10: warning: the certificate of 'db.internal' is not verified: anyone in between "
+     "could read along\n"
+     "    hint: use \"tls: verify-full\"\n"},
+    {"address: db.internal:5432", "address: /run/pg\n    tls: require",
+     "b.yaml:11:10: error: there is no TLS over a Unix socket\n"
+     "    hint: leave it out\n"},
+    {"address: db.internal:5432", "address: /run/pg\n    ca: x",
+     "b.yaml:11:5: warning: 'ca' has no effect without TLS to the target\n"},
+    {"commands: drop-database", "commands: read",
+     "b.yaml:17:5: error: this can never allow anything: policy 'never' denies all of it\n"
+     "    hint: an explicit deny always wins; remove this policy or narrow the other\n"},
+    {"    commands: drop-database\n", "",
+     "b.yaml:17:5: error: this can never allow anything: policy 'never' denies all of it\n"
+     "    hint: an explicit deny always wins; remove this policy or narrow the other\n"},
+    {"commands: drop-database", "resources: {names: \"s*\"}\n    who: {groups: \"a*\"}",
+     "b.yaml:17:5: error: this can never allow anything: policy 'never' denies all of it\n"
+     "    hint: an explicit deny always wins; remove this policy or narrow the other\n"},
+    {"resources: {labels: {env: prod}}\n    allow: [read]",
+     "allow: [read, session]\n    tables: [a]",
+     "b.yaml:16:12: warning: transactions and settings have no table, schema or function: this "
+     "does not allow them\n"
+     "    hint: write another policy without them that allows [session]\n"},
+    {"    labels: {env: prod}\npol",
+     "    labels: {env: prod}\n  other:\n    protocol: postgres\n    address: other:1\n    "
+     "credential: {user: a}\n    labels: {env: test}\npol",
+     "b.yaml:13:3: warning: no policy allows anything on resource 'other'\n"
+     "    hint: add a policy with 'allow' for it\n"},
+    {"resources: {labels: {env: prod}}\n    allow",
+     "resources: {names: other, labels: {env: prod}}\n    allow",
+     "b.yaml:16:24: error: no resource is called 'other'\n"
+     "    hint: resources: sales\n"},
+};
+
+/* What a test parses into. */
+struct parsed {
+    struct arena *arena;
+    struct buf text;
+    struct config_report report;
+    struct config *config;
+    enum err err;
+};
+
+static struct parsed *
+parse(struct str text)
+{
+    struct parsed *p = test_calloc(1, sizeof(*p));
+
+    p->arena = arena_new(256 << 20);
+    p->text = buf_make(1 << 20);
+    p->report.text = &p->text;
+    p->err = config_parse(text, STR("/etc/bulkhead/b.yaml"), p->arena, &p->report, &p->config);
+    return p;
+}
+
+static void
+end(struct parsed *p)
+{
+    arena_free(p->arena);
+    buf_free(&p->text);
+    test_free(p);
+}
+
+static char *
+read_whole_file(const char *path)
+{
+    char *text = test_calloc(1, 1 << 20);
+    FILE *f = fopen(path, "r");
+
+    if (f == NULL)
+        fail_msg("cannot read %s", path);
+    text[fread(text, 1, (1 << 20) - 1, f)] = '\0';
+    fclose(f);
+    return text;
+}
+
+static void
+assert_str(struct str found, const char *expected)
+{
+    if (!str_is(found, expected))
+        fail_msg("found \"%.*s\", expected \"%s\"", STR_ARG(found), expected);
+}
+
+/* The report of `text`, as from a file called b.yaml, must be `expected`. */
+static void
+assert_report(struct str text, const char *expected)
+{
+    struct arena *arena = arena_new(64 << 20);
+    struct buf report_text = buf_make(1 << 20);
+    struct config_report report = {.text = &report_text};
+    struct config *config = NULL;
+    enum err e = config_parse(text, STR("b.yaml"), arena, &report, &config);
+
+    if (!str_is(buf_str(&report_text), expected))
+        fail_msg("%.*s\n--- reports\n%.*s--- not\n%s", STR_ARG(text),
+                 STR_ARG(buf_str(&report_text)), expected);
+    assert_int_equal(e, strstr(expected, ": error: ") == NULL ? OK : ERR_INVALID);
+    assert_int_equal(config != NULL, e == OK);
+    arena_free(arena);
+    buf_free(&report_text);
+}
+
+static void
+test_each_mistake_is_reported_with_its_place_and_a_hint(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+        const char *at = strstr(good, mistakes[i].instead_of);
+        struct buf text = buf_make(1 << 20);
+
+        assert_non_null(at);
+        buf_put(&text, good, (size_t)(at - good));
+        buf_put_text(&text, mistakes[i].written);
+        buf_put_text(&text, at + strlen(mistakes[i].instead_of));
+        assert_report(buf_str(&text), mistakes[i].report);
+        buf_free(&text);
+    }
+}
+
+static void
+test_all_mistakes_are_reported_in_the_order_of_the_file(void **state)
+{
+    (void)state;
+    assert_report(
+        STR("listn: x\n"
+            "drain: 30\n"
+            "resources:\n"
+            "  a: {protocol: ssh, address: nowhere}\n"
+            "policies:\n"
+            "  - {name: p, allow: raed, form: x}\n"),
+        "b.yaml:1:1: error: unknown key 'listn' in the file\n"
+        "    hint: did you mean 'listen'?\n"
+        "b.yaml:2:8: error: 'drain' must be a duration such as 30s, 15m, 12h or 7d, not "
+        "'30'\n"
+        "    hint: add a unit: 30s\n"
+        "b.yaml:4:6: error: a resource needs 'credential'\n"
+        "    hint: for example \"credential: {user: bulkhead_ro, password: {file: "
+        "/run/secrets/analytics}}\"\n"
+        "b.yaml:4:17: error: unknown protocol 'ssh'\n"
+        "    hint: allowed: postgres\n"
+        "b.yaml:4:31: error: 'address' must be host:port, \"[IPv6]:port\" or the absolute "
+        "path of a socket, not 'nowhere'\n"
+        "    hint: add the port: nowhere:5432\n"
+        "b.yaml:6:22: error: unknown command class 'raed'\n"
+        "    hint: did you mean 'read'?\n"
+        "b.yaml:6:28: error: unknown key 'form' in a policy\n"
+        "    hint: did you mean 'from'?\n");
+}
+
+static void
+test_a_report_has_an_end(void **state)
+{
+    struct buf text = buf_make(1 << 20);
+    struct parsed *p;
+
+    (void)state;
+    for (int i = 0; i < 10000; i++)
+        buf_printf(&text, "unknown_%d: x\n", i);
+    p = parse(buf_str(&text));
+    assert_int_equal(p->err, ERR_INVALID);
+    assert_true(p->report.errors >= 10000);
+    assert_non_null(memmem(p->text.ptr, p->text.len, "more problems are not shown", 27));
+    end(p);
+    buf_free(&text);
+}
+
+static void
+test_defaults_are_safe(void **state)
+{
+    struct parsed *p = parse(str_from(good));
+    const struct config *c = p->config;
+
+    (void)state;
+    assert_int_equal(p->err, OK);
+    assert_int_equal(p->report.errors + p->report.warnings, 0);
+    assert_str(c->path, "/etc/bulkhead/b.yaml");
+    assert_str(c->state_directory, "/var/lib/bulkhead/state");
+    assert_str(c->runtime_directory, "/run/bulkhead");
+    assert_str(c->ledger_directory, "/var/lib/bulkhead/ledger");
+    assert_int_equal(c->ledger_file_bytes, 256 << 20);
+    assert_int_equal(c->ledger_min_free_bytes, 256 << 20);
+    assert_false(c->log_json);
+    assert_int_equal(c->log_level, 1);
+    assert_false(c->cleartext_on_loopback);
+    assert_int_equal(c->drain_seconds, 30);
+    assert_int_equal(c->limits.connections, 1000);
+    assert_int_equal(c->limits.unauthenticated, 128);
+    assert_int_equal(c->limits.unauthenticated_per_source, 32);
+    assert_int_equal(c->limits.handshake_seconds, 15);
+    assert_int_equal(c->limits.handshake_bytes, 64 << 10);
+    assert_false(c->local_issuer.enabled);
+    assert_int_equal(c->local_issuer.max_ttl_seconds, 3600);
+    assert_true(c->issuers[0].enabled);
+    assert_int_equal(c->issuers[0].algorithms.n, 4);
+    assert_str(c->issuers[0].algorithms.items[3], "ES384");
+    assert_int_equal(c->issuers[0].types.n, 2);
+    assert_str(c->issuers[0].types.items[0], "at+jwt");
+    assert_str(c->issuers[0].subject_claim, "sub");
+    assert_int_equal(c->issuers[0].max_lifetime_seconds, 86400);
+    assert_int_equal(c->issuers[0].leeway_seconds, 30);
+    assert_int_equal(c->resources[0].tls, CONFIG_TLS_VERIFY_FULL);
+    assert_int_equal(c->resources[0].connect_seconds, 10);
+    assert_int_equal(c->resources[0].client_key.source, SECRET_NONE);
+    end(p);
+}
+
+static void
+test_relative_paths_start_at_the_folder_of_the_file(void **state)
+{
+    struct parsed *p = parse(str_from(good));
+
+    (void)state;
+    assert_int_equal(p->err, OK);
+    assert_str(p->config->tls_certificate, "/etc/bulkhead/tls/gw.crt");
+    assert_int_equal(p->config->tls_key.source, SECRET_FILE);
+    assert_str(p->config->tls_key.value, "/etc/bulkhead/tls/gw.key");
+    assert_int_equal(p->config->resources[0].password.source, SECRET_FILE);
+    assert_str(p->config->resources[0].password.value, "/etc/bulkhead/sales.pw");
+    end(p);
+}
+
+static void
+test_the_sample_is_read_as_it_is_meant(void **state)
+{
+    char *text = read_whole_file(SAMPLE);
+    struct parsed *p = parse(str_from(text));
+    const struct config *c = p->config;
+    const struct policy_rule *night;
+
+    (void)state;
+    assert_int_equal(p->err, OK);
+    assert_int_equal(p->report.warnings, 0);
+    assert_int_equal(c->n_listens, 2);
+    assert_str(c->listens[0].address.host, "0.0.0.0");
+    assert_int_equal(c->listens[0].address.port, 5432);
+    assert_str(c->listens[0].protocol, "postgres");
+    assert_str(c->listens[0].resource, "");
+    assert_str(c->listens[1].resource, "sandbox");
+    assert_int_equal(c->listens[1].address.port, 6432);
+    assert_int_equal(c->n_resources, 2);
+    assert_ptr_equal(config_find_resource(c, STR("sandbox")), &c->resources[1]);
+    assert_null(config_find_resource(c, STR("sand")));
+    assert_str(c->resources[1].address.host, "/run/postgresql/.s.PGSQL.5432");
+    assert_int_equal(c->resources[1].address.port, 0);
+    assert_int_equal(c->resources[1].tls, CONFIG_TLS_OFF);
+    assert_str(c->resources[0].labels[1].key, "data");
+    assert_str(c->resources[0].labels[1].values.items[0], "personal");
+    assert_str(c->resources[0].user, "bulkhead_ro");
+    assert_int_equal(c->n_policies, 5);
+    night = &c->policies[2];
+    assert_int_equal(night->verdict, VERDICT_ALLOW);
+    assert_int_equal(night->classes, CLASSES(INSERT));
+    assert_str(night->subjects.items[0], "report-*");
+    assert_str(night->issuers.items[0], "corp");
+    assert_int_equal(night->times[0].days, 0x1f);
+    assert_int_equal(night->times[0].from_minute, 22 * 60);
+    assert_int_equal(night->times[0].to_minute, 5 * 60);
+    assert_int_equal(night->sources[0].prefix_bits, 104);
+    assert_int_equal(night->sources[0].address.s6_addr[10], 0xff);
+    assert_int_equal(night->sources[0].address.s6_addr[12], 10);
+    assert_int_equal(c->policies[4].verdict, VERDICT_DENY);
+    assert_int_equal(c->policies[4].classes,
+                     CLASSES(DROP_DATABASE) | CLASSES(COPY_PROGRAM) | CLASSES(SERVER_FILES));
+    end(p);
+    test_free(text);
+}
+
+static void
+test_values_that_have_several_forms(void **state)
+{
+    static const char text[] =
+        "listen:\n"
+        "  - {protocol: postgres, address: \"[::1]:5432\"}\n"
+        "  - {protocol: postgres, address: localhost:5433, resource: r}\n"
+        "postgres: {cleartext_on_loopback: true}\n"
+        "local_issuer: {enabled: true, max_ttl: 90s}\n"
+        "log: {format: json, level: debug}\n"
+        "issuers:\n"
+        "  - {name: i, issuer: \"https://i\", audience: [a, b], types: [JWT, none]}\n"
+        "resources:\n"
+        "  r:\n"
+        "    protocol: postgres\n"
+        "    address: \"[2001:db8::1]:6000\"\n"
+        "    credential: {user: u, password: {env: PW}, certificate: c, key: {file: k}}\n"
+        "    labels: {tier: 1, critical: true}\n"
+        "policies:\n"
+        "  - name: p\n"
+        "    who: {claims: {email_verified: true, realm.role: [a, b]}}\n"
+        "    resources: {labels: {tier: 1}}\n"
+        "    from: [\"2001:db8::/32\", 192.0.2.1]\n"
+        "    when: [{days: [sat-mon, wed]}, {from: \"08:00\", to: \"24:00\"}]\n"
+        "    allow: all\n";
+    struct parsed *p = parse(str_from(text));
+    const struct config *c = p->config;
+    const struct policy_rule *rule;
+
+    (void)state;
+    if (p->err != OK)
+        fail_msg("%.*s", STR_ARG(buf_str(&p->text)));
+    assert_str(c->listens[0].address.host, "::1");
+    assert_str(c->listens[1].address.host, "127.0.0.1");
+    assert_str(c->listens[1].resource, "r");
+    assert_true(c->cleartext_on_loopback);
+    assert_int_equal(c->local_issuer.max_ttl_seconds, 90);
+    assert_true(c->log_json);
+    assert_int_equal(c->log_level, 0);
+    assert_int_equal(c->issuers[0].audiences.n, 2);
+    assert_str(c->issuers[0].types.items[0], "jwt");
+    assert_str(c->issuers[0].types.items[1], "none");
+    assert_str(c->resources[0].address.host, "2001:db8::1");
+    assert_int_equal(c->resources[0].password.source, SECRET_ENV);
+    assert_str(c->resources[0].password.value, "PW");
+    assert_str(c->resources[0].client_key.value, "/etc/bulkhead/k");
+    assert_str(c->resources[0].labels[0].values.items[0], "1");
+    rule = &c->policies[0];
+    assert_int_equal(rule->classes, 0);
+    assert_str(rule->claims[0].values.items[0], "true");
+    assert_str(rule->claims[1].path, "realm.role");
+    assert_int_equal(rule->claims[1].values.n, 2);
+    assert_int_equal(rule->sources[0].prefix_bits, 32);
+    assert_int_equal(rule->sources[1].prefix_bits, 128);
+    assert_int_equal(rule->times[0].days, 0x65);
+    assert_int_equal(rule->times[0].from_minute, 0);
+    assert_int_equal(rule->times[0].to_minute, 0);
+    assert_int_equal(rule->times[1].days, 0);
+    assert_int_equal(rule->times[1].from_minute, 480);
+    assert_int_equal(rule->times[1].to_minute, 0);
+    end(p);
+}
+
+static void
+test_a_file_cut_at_any_byte_is_an_error_or_a_smaller_file(void **state)
+{
+    char *text = read_whole_file(SAMPLE);
+    size_t len = strlen(text);
+
+    (void)state;
+    for (size_t i = 0; i < len; i++) {
+        char *cut = test_malloc(i + 1); /* so that ASan sees a read beyond it */
+        struct parsed *p;
+
+        memcpy(cut, text, i);
+        p = parse((struct str){cut, i});
+        assert_int_equal(p->err == OK, p->report.errors == 0);
+        end(p);
+        test_free(cut);
+    }
+    test_free(text);
+}
+
+static void
+test_a_file_with_any_byte_changed_does_no_harm(void **state)
+{
+    static const char bytes[] = "{}[]:-'\"#&*!|>%@`,\n\t 0\xc3";
+    size_t len = strlen(good);
+    char *text = test_malloc(len);
+
+    (void)state;
+    for (size_t i = 0; i < len; i++)
+        for (size_t k = 0; k < sizeof(bytes); k++) {
+            struct parsed *p;
+
+            memcpy(text, good, len);
+            text[i] = bytes[k];
+            p = parse((struct str){text, len});
+            assert_int_equal(p->err == OK, p->report.errors == 0);
+            end(p);
+        }
+    test_free(text);
+}
+
+static void
+test_depth_and_size_have_limits(void **state)
+{
+    char deep[64], *large = test_calloc(1, CONFIG_BYTES_MAX + 1);
+    struct parsed *p;
+
+    (void)state;
+    memset(deep, '[', sizeof(deep));
+    assert_report((struct str){deep, NODE_DEPTH_MAX + 1},
+                  "b.yaml:1:17: error: nested too deeply\n");
+    p = parse((struct str){large, CONFIG_BYTES_MAX + 1});
+    assert_int_equal(p->err, ERR_LIMIT);
+    end(p);
+    memset(large, ',', CONFIG_BYTES_MAX);
+    for (size_t i = 0; i < 4 * NODES_MAX; i += 2)
+        memcpy(large + i, "a,", 2);
+    memcpy(large, "[ ", 2);
+    p = parse((struct str){large, 2 * NODES_MAX + 4});
+    assert_int_equal(p->err, ERR_INVALID);
+    assert_non_null(memmem(p->text.ptr, p->text.len, "too many values", 15));
+    end(p);
+    test_free(large);
+}
+
+static void
+test_an_empty_file_is_an_error(void **state)
+{
+    (void)state;
+    assert_report(STR(""), "b.yaml:1:1: error: the file is empty\n");
+    assert_report(STR("# nothing\n"), "b.yaml:1:1: error: the file is empty\n");
+    assert_report(STR("- listen\n"), "b.yaml:1:1: error: the file must be a mapping of keys to "
+                                     "values, such as 'listen:'\n");
+}
+
+static void
+test_little_memory_is_an_error(void **state)
+{
+    (void)state;
+    for (size_t max = 0; max < 20000; max += 97) {
+        struct arena *arena = arena_new(max);
+        struct buf text = buf_make(1 << 20);
+        struct config_report report = {.text = &text};
+        struct config *config = NULL;
+        enum err e = config_parse(str_from(good), STR("b.yaml"), arena, &report, &config);
+
+        assert_true(e == OK || e == ERR_NOMEM);
+        assert_int_equal(config != NULL, e == OK);
+        arena_free(arena);
+        buf_free(&text);
+    }
+}
+
+/* A folder with files, for what only the file system can tell. */
+
+static char folder[64];
+
+static void
+write_file(const char *name, const char *text, mode_t mode)
+{
+    char path[128];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    f = fopen(path, "w");
+    if (f == NULL || fputs(text, f) < 0 || fclose(f) != 0 || chmod(path, mode) != 0)
+        fail_msg("cannot write %s", path);
+}
+
+static int
+make_folder(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/config_test.XXXXXX");
+    return mkdtemp(folder) == NULL ? -1 : 0;
+}
+
+static int
+remove_folder(void **state)
+{
+    static const char *const names[] = {"b.yaml", "tls/gw.crt", "tls/gw.key", "tls", "sales.pw"};
+    char path[128];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        remove(path);
+    }
+    return rmdir(folder);
+}
+
+static struct parsed *
+load(void)
+{
+    struct parsed *p = test_calloc(1, sizeof(*p));
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/b.yaml", folder);
+    p->arena = arena_new(64 << 20);
+    p->text = buf_make(1 << 20);
+    p->report.text = &p->text;
+    p->err = config_load(path, p->arena, &p->report, &p->config);
+    return p;
+}
+
+static void
+assert_says(const struct parsed *p, const char *text)
+{
+    if (memmem(p->text.ptr, p->text.len, text, strlen(text)) == NULL)
+        fail_msg("no \"%s\" in\n%.*s", text, STR_ARG(buf_str(&p->text)));
+}
+
+static void
+test_files_that_are_named_must_be_there(void **state)
+{
+    struct parsed *p = load();
+    char tls[128];
+
+    (void)state;
+    assert_int_equal(p->err, ERR_NOT_FOUND);
+    assert_int_equal(p->report.errors, 1);
+    assert_says(p, "b.yaml: error: cannot read it");
+    end(p);
+
+    write_file("b.yaml", good, 0644);
+    p = load();
+    assert_int_equal(p->err, ERR_INVALID);
+    assert_int_equal(p->report.errors, 3);
+    assert_says(p, "b.yaml:2:20: error: cannot read '");
+    assert_says(p, "b.yaml:2:37: error: cannot read '");
+    assert_says(p, "b.yaml:11:46: error: cannot read '");
+    end(p);
+
+    snprintf(tls, sizeof(tls), "%s/tls", folder);
+    assert_int_equal(mkdir(tls, 0755), 0);
+    write_file("tls/gw.crt", "", 0644);
+    write_file("tls/gw.key", "", 0644);
+    write_file("sales.pw", "secret\n", 0600);
+    p = load();
+    assert_int_equal(p->err, OK);
+    assert_int_equal(p->report.warnings, 1);
+    assert_says(p, "b.yaml:2:37: warning: every user of this machine can read '");
+    end(p);
+}
+
+static void
+test_a_secret_is_read_from_where_it_is(void **state)
+{
+    struct config_secret secret = {SECRET_NONE, STR_INIT("")};
+    struct buf out = buf_make(1 << 20);
+    char path[128];
+
+    (void)state;
+    assert_int_equal(config_read_secret(&secret, &out), ERR_NOT_FOUND);
+    secret = (struct config_secret){SECRET_LITERAL, STR("word")};
+    assert_int_equal(config_read_secret(&secret, &out), OK);
+    assert_str(buf_str(&out), "word");
+
+    buf_reset(&out);
+    secret = (struct config_secret){SECRET_ENV, STR("CONFIG_TEST_SECRET")};
+    assert_int_equal(config_read_secret(&secret, &out), ERR_NOT_FOUND);
+    setenv("CONFIG_TEST_SECRET", "from the environment", 1);
+    assert_int_equal(config_read_secret(&secret, &out), OK);
+    assert_str(buf_str(&out), "from the environment");
+
+    buf_reset(&out);
+    snprintf(path, sizeof(path), "%s/sales.pw", folder);
+    secret = (struct config_secret){SECRET_FILE, str_from(path)};
+    assert_int_equal(config_read_secret(&secret, &out), ERR_NOT_FOUND);
+    write_file("sales.pw", "from a file\n", 0600);
+    assert_int_equal(config_read_secret(&secret, &out), OK);
+    assert_str(buf_str(&out), "from a file");
+
+    buf_reset(&out);
+    write_file("sales.pw", "two\nlines\r\n", 0600);
+    assert_int_equal(config_read_secret(&secret, &out), OK);
+    assert_str(buf_str(&out), "two\nlines");
+
+    buf_reset(&out);
+    assert_int_equal(truncate(path, (64 << 10) + 1), 0);
+    assert_int_equal(config_read_secret(&secret, &out), ERR_LIMIT);
+    secret.value = str_from(folder);
+    buf_reset(&out);
+    assert_int_equal(config_read_secret(&secret, &out), ERR_IO);
+    buf_free_secret(&out);
+}
+
+/* The generated pages. Run with BULKHEAD_REWRITE_DOCS=1 to write them anew. */
+static void
+assert_page(const char *path, void (*write)(struct buf *out))
+{
+    struct buf expected = buf_make(1 << 20);
+    char *found;
+
+    write(&expected);
+    assert_int_equal(buf_ok(&expected), OK);
+    if (getenv("BULKHEAD_REWRITE_DOCS") != NULL) {
+        FILE *f = fopen(path, "w");
+
+        if (f == NULL || fwrite(expected.ptr, 1, expected.len, f) != expected.len || fclose(f) != 0)
+            fail_msg("cannot write %s", path);
+    }
+    found = read_whole_file(path);
+    if (!str_is(buf_str(&expected), found))
+        fail_msg("%s is out of date: run this test with BULKHEAD_REWRITE_DOCS=1", path);
+    test_free(found);
+    buf_free(&expected);
+}
+
+static void
+test_reference_and_schema_are_made_from_the_table(void **state)
+{
+    (void)state;
+    assert_page(BULKHEAD_SOURCE_ROOT "/docs/configuration.md", config_write_reference);
+    assert_page(BULKHEAD_SOURCE_ROOT "/docs/bulkhead.schema.json", config_write_json_schema);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_mistake_is_reported_with_its_place_and_a_hint),
+        cmocka_unit_test(test_all_mistakes_are_reported_in_the_order_of_the_file),
+        cmocka_unit_test(test_a_report_has_an_end),
+        cmocka_unit_test(test_defaults_are_safe),
+        cmocka_unit_test(test_relative_paths_start_at_the_folder_of_the_file),
+        cmocka_unit_test(test_the_sample_is_read_as_it_is_meant),
+        cmocka_unit_test(test_values_that_have_several_forms),
+        cmocka_unit_test(test_a_file_cut_at_any_byte_is_an_error_or_a_smaller_file),
+        cmocka_unit_test(test_a_file_with_any_byte_changed_does_no_harm),
+        cmocka_unit_test(test_depth_and_size_have_limits),
+        cmocka_unit_test(test_an_empty_file_is_an_error),
+        cmocka_unit_test(test_little_memory_is_an_error),
+        cmocka_unit_test_setup_teardown(test_files_that_are_named_must_be_there, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(test_a_secret_is_read_from_where_it_is, make_folder,
+                                        remove_folder),
+        cmocka_unit_test(test_reference_and_schema_are_made_from_the_table),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
