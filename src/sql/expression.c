@@ -1,0 +1,358 @@
+#include "sql/tree.h"
+
+/* What SELECT and expressions may hold: relations, CTEs, calls, operators. */
+
+const PgQuery__CommonTableExpr *
+sql_find_cte(const struct sql_scope *scope, struct str name, const struct sql_scope **where)
+{
+    for (; scope != NULL; scope = scope->parent)
+        for (size_t i = 0; i < scope->n; i++) {
+            const PgQuery__Node *node = scope->ctes[i];
+
+            if (node->node_case == PG_QUERY__NODE__NODE_COMMON_TABLE_EXPR &&
+                str_is(name, node->common_table_expr->ctename)) {
+                if (where != NULL)
+                    *where = scope;
+                return node->common_table_expr;
+            }
+        }
+    return NULL;
+}
+
+enum err
+sql_on_relation(struct sql_walk *w, const ProtobufCMessage *m)
+{
+    const PgQuery__RangeVar *rv = (const PgQuery__RangeVar *)m;
+
+    if (rv->schemaname[0] == '\0' && rv->catalogname[0] == '\0' &&
+        sql_find_cte(w->scope, sql_str(rv->relname), NULL) != NULL)
+        return OK;
+    return sql_demand_relation(w, CLASSES(READ), rv);
+}
+
+enum err
+sql_on_column(struct sql_walk *w, const ProtobufCMessage *m)
+{
+    const PgQuery__ColumnRef *ref = (const PgQuery__ColumnRef *)m;
+
+    /* the one column of an otherwise ordinary catalog that holds passwords */
+    for (size_t i = 0; i < ref->n_fields; i++)
+        if (str_is(sql_node_text(ref->fields[i]), "subconninfo"))
+            return sql_demand(w, CLASSES(ADMIN) | CLASSES(SECRETS), OBJECT_RELATION,
+                              sql_str("pg_catalog"), sql_str("pg_subscription"));
+    return sql_walk_children(w, m);
+}
+
+/* The setting that set_config() changes: a constant, or the `name` of one row of pg_settings. */
+static bool
+config_name(const struct sql_walk *w, const PgQuery__Node *node, struct str *out)
+{
+    if (sql_constant(node, out))
+        return true;
+    if (node != NULL && node->node_case == PG_QUERY__NODE__NODE_COLUMN_REF &&
+        node->column_ref->n_fields == 1 && w->pg_settings_name.len > 0 &&
+        str_is(sql_node_text(node->column_ref->fields[0]), "name")) {
+        *out = w->pg_settings_name;
+        return true;
+    }
+    return false;
+}
+
+static enum err
+call_set_config(struct sql_walk *w, const PgQuery__FuncCall *call)
+{
+    struct str name;
+    struct str value;
+    bool have_value;
+
+    w->depends = true;
+    for (size_t i = 0; call != NULL && i < call->n_args; i++)
+        if (call->args[i]->node_case == PG_QUERY__NODE__NODE_NAMED_ARG_EXPR)
+            return fail(ERR_UNSUPPORTED, "set_config() with named arguments is not analysed; "
+                                         "give them in order");
+    if (call == NULL || call->n_args < 2 || call->func_variadic ||
+        !config_name(w, call->args[0], &name))
+        return fail(ERR_UNSUPPORTED, "set_config() with a computed name of the setting is not "
+                                     "analysed; write the name as a constant");
+    have_value = sql_constant(call->args[1], &value);
+    return sql_change_setting(w, name, have_value ? &value : NULL, false);
+}
+
+enum err
+sql_call(struct sql_walk *w, struct str schema, struct str name, const PgQuery__FuncCall *call)
+{
+    bool builtin = schema.len == 0 || str_is(schema, "pg_catalog");
+    class_set classes;
+
+    if (builtin && str_is(name, "set_config"))
+        return call_set_config(w, call);
+    if (builtin && sql_is_safe_function(name)) {
+        if (!str_starts(name, STR("pg_sleep")))
+            return OK;
+        return sql_demand(w, CLASSES(READ), OBJECT_FUNCTION, STR("pg_catalog"), name);
+    }
+    if (str_is(schema, "information_schema") && str_starts(name, STR("_pg_")))
+        return OK;
+    classes = sql_function_classes(name, builtin);
+    if (classes == 0)
+        return sql_demand(w, CLASSES(CODE) | CLASSES(UNKNOWN_FUNCTION), OBJECT_FUNCTION, schema,
+                          name);
+    return sql_demand(w, classes, OBJECT_FUNCTION, schema.len == 0 ? STR("pg_catalog") : schema,
+                      name);
+}
+
+enum err
+sql_on_function(struct sql_walk *w, const ProtobufCMessage *m)
+{
+    const PgQuery__FuncCall *call = (const PgQuery__FuncCall *)m;
+    struct str schema;
+    struct str name;
+    enum err e;
+
+    sql_names(call->funcname, call->n_funcname, &schema, &name);
+    if ((e = sql_call(w, schema, name, call)) != OK)
+        return e;
+    return sql_walk_others(w, m, call->funcname, NULL);
+}
+
+/* An operator is a call; PostgreSQL's own have symbols that no schema search can miss. */
+static enum err
+operator(struct sql_walk *w, PgQuery__Node **names, size_t n) {
+    struct str schema; struct str name;
+
+    if (n == 0) return OK;
+    sql_names(names, n, &schema, &name);
+    if ((schema.len == 0 || str_is(schema, "pg_catalog")) &&
+        sql_is_builtin_operator(name)) return OK;
+    return sql_demand(w, CLASSES(CODE) | CLASSES(UNKNOWN_FUNCTION), OBJECT_FUNCTION, schema, name);
+}
+
+enum err
+sql_on_operator(struct sql_walk *w, const ProtobufCMessage *m)
+{
+    const PgQuery__AExpr *expr = (const PgQuery__AExpr *)m;
+    bool between = expr->kind >= PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN &&
+                   expr->kind <= PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM;
+    enum err e;
+
+    if (expr->kind < PG_QUERY__A__EXPR__KIND__AEXPR_OP ||
+        expr->kind > PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM)
+        return fail(ERR_UNSUPPORTED, "the gateway cannot analyse an operator of the statement");
+    if (!between && (e = operator(w, expr->name, expr->n_name)) != OK)
+        return e;
+    return sql_walk_others(w, m, expr->name, NULL);
+}
+
+enum err
+sql_on_sublink(struct sql_walk *w, const ProtobufCMessage *m)
+{
+    const PgQuery__SubLink *link = (const PgQuery__SubLink *)m;
+    enum err e;
+
+    if ((e = operator(w, link->oper_name, link->n_oper_name)) != OK)
+        return e;
+    return sql_walk_others(w, m, link->oper_name, NULL);
+}
+
+enum err
+sql_on_sort(struct sql_walk *w, const ProtobufCMessage *m)
+{
+    const PgQuery__SortBy *sort = (const PgQuery__SortBy *)m;
+    enum err e;
+
+    if ((e = operator(w, sort->use_op, sort->n_use_op)) != OK)
+        return e;
+    return sql_walk_others(w, m, sort->use_op, NULL);
+}
+
+/* EXCLUDE (column WITH operator) lists pairs of an element and an operator's name. */
+enum err
+sql_on_exclusion(struct sql_walk *w, const ProtobufCMessage *m)
+{
+    const PgQuery__Constraint *c = (const PgQuery__Constraint *)m;
+    enum err e;
+
+    for (size_t i = 0; i < c->n_exclusions; i++) {
+        const PgQuery__Node *pair = c->exclusions[i];
+        const PgQuery__Node *name;
+
+        if (pair->node_case != PG_QUERY__NODE__NODE_LIST || pair->list->n_items != 2)
+            return fail(ERR_UNSUPPORTED, "the gateway cannot analyse an EXCLUDE constraint");
+        name = pair->list->items[1];
+        if (name->node_case != PG_QUERY__NODE__NODE_LIST)
+            return fail(ERR_UNSUPPORTED, "the gateway cannot analyse an EXCLUDE constraint");
+        if ((e = operator(w, name->list->items, name->list->n_items)) != OK)
+            return e;
+    }
+    return sql_walk_children(w, m);
+}
+
+enum err
+sql_on_sample(struct sql_walk *w, const ProtobufCMessage *m)
+{
+    const PgQuery__RangeTableSample *sample = (const PgQuery__RangeTableSample *)m;
+    struct str schema;
+    struct str name;
+    bool builtin;
+    enum err e;
+
+    sql_names(sample->method, sample->n_method, &schema, &name);
+    builtin = (schema.len == 0 || str_is(schema, "pg_catalog")) &&
+              (str_is(name, "bernoulli") || str_is(name, "system"));
+    if (!builtin && (e = sql_demand(w, CLASSES(CODE) | CLASSES(UNKNOWN_FUNCTION), OBJECT_FUNCTION,
+                                    schema, name)) != OK)
+        return e;
+    return sql_walk_others(w, m, sample->method, NULL);
+}
+
+/* Walks the queries of a WITH clause and leaves w->scope so that its names are visible;
+ * `scope` must outlive that. Without RECURSIVE each query sees those before it; with it, all. */
+static enum err
+enter_with(struct sql_walk *w, const PgQuery__WithClause *with, struct sql_scope *scope)
+{
+    enum err e;
+
+    if (with == NULL)
+        return OK;
+    *scope = (struct sql_scope){w->scope, with->ctes, with->recursive ? with->n_ctes : 0};
+    w->scope = scope;
+    for (size_t i = 0; i < with->n_ctes; i++) {
+        const PgQuery__Node *node = with->ctes[i];
+
+        if (node->node_case != PG_QUERY__NODE__NODE_COMMON_TABLE_EXPR)
+            return fail(ERR_UNSUPPORTED, "the gateway cannot analyse a WITH clause");
+        if ((e = sql_walk_children(w, (const ProtobufCMessage *)node->common_table_expr)) != OK)
+            return e;
+        if (!with->recursive)
+            scope->n = i + 1;
+    }
+    return OK;
+}
+
+enum err
+sql_walk_with(struct sql_walk *w, const ProtobufCMessage *m, const PgQuery__WithClause *with,
+              const void *skip)
+{
+    const struct sql_scope *outer = w->scope;
+    struct sql_scope scope;
+    enum err e;
+
+    e = enter_with(w, with, &scope);
+    if (e == OK)
+        e = sql_walk_others(w, m, with, skip);
+    w->scope = outer;
+    return e;
+}
+
+static bool
+lock_names(const PgQuery__LockingClause *lock, const PgQuery__RangeVar *rv)
+{
+    const char *name = rv->alias != NULL ? rv->alias->aliasname : rv->relname;
+
+    if (lock->n_locked_rels == 0)
+        return true;
+    for (size_t i = 0; i < lock->n_locked_rels; i++) {
+        const PgQuery__Node *rel = lock->locked_rels[i];
+
+        if (rel->node_case == PG_QUERY__NODE__NODE_RANGE_VAR &&
+            strcmp(rel->range_var->relname, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Demands the lock on the relations of a FROM item; `*found` tells whether there was one. A
+ * subquery passes the lock on to whatever it reads. */
+static enum err
+lock_item(struct sql_walk *w, const PgQuery__LockingClause *lock, const PgQuery__Node *item,
+          bool *found)
+{
+    enum err e;
+
+    if (item == NULL)
+        return OK;
+    if (item->node_case == PG_QUERY__NODE__NODE_JOIN_EXPR) {
+        if ((e = lock_item(w, lock, item->join_expr->larg, found)) != OK)
+            return e;
+        return lock_item(w, lock, item->join_expr->rarg, found);
+    }
+    if (item->node_case == PG_QUERY__NODE__NODE_RANGE_SUBSELECT) {
+        *found = true;
+        return sql_demand_none(w, CLASSES(WRITE) | CLASSES(ROW_LOCK));
+    }
+    if (item->node_case != PG_QUERY__NODE__NODE_RANGE_VAR || !lock_names(lock, item->range_var) ||
+        (item->range_var->schemaname[0] == '\0' &&
+         sql_find_cte(w->scope, sql_str(item->range_var->relname), NULL) != NULL))
+        return OK;
+    *found = true;
+    return sql_demand_relation(w, CLASSES(WRITE) | CLASSES(ROW_LOCK), item->range_var);
+}
+
+static enum err
+row_locks(struct sql_walk *w, const PgQuery__SelectStmt *select)
+{
+    bool found = false;
+    enum err e;
+
+    for (size_t i = 0; i < select->n_locking_clause; i++) {
+        const PgQuery__Node *node = select->locking_clause[i];
+
+        if (node->node_case != PG_QUERY__NODE__NODE_LOCKING_CLAUSE)
+            return fail(ERR_UNSUPPORTED, "the gateway cannot analyse a locking clause");
+        for (size_t k = 0; k < select->n_from_clause; k++)
+            if ((e = lock_item(w, node->locking_clause, select->from_clause[k], &found)) != OK)
+                return e;
+    }
+    if (select->n_locking_clause > 0 && !found)
+        return sql_demand_none(w, CLASSES(WRITE) | CLASSES(ROW_LOCK));
+    return OK;
+}
+
+/* pg_dump changes a setting only if the server has it:
+ * SELECT set_config(name, '…', false) FROM pg_settings WHERE name = 'constant'. */
+static struct str
+one_setting(const PgQuery__SelectStmt *s)
+{
+    const PgQuery__RangeVar *rv;
+    const PgQuery__AExpr *where;
+    struct str name;
+
+    if (s->n_from_clause != 1 || s->from_clause[0]->node_case != PG_QUERY__NODE__NODE_RANGE_VAR ||
+        s->where_clause == NULL || s->where_clause->node_case != PG_QUERY__NODE__NODE_A_EXPR ||
+        s->with_clause != NULL)
+        return sql_str("");
+    rv = s->from_clause[0]->range_var;
+    where = s->where_clause->a_expr;
+    if (strcmp(rv->relname, "pg_settings") != 0 || rv->alias != NULL ||
+        (rv->schemaname[0] != '\0' && strcmp(rv->schemaname, "pg_catalog") != 0) ||
+        where->kind != PG_QUERY__A__EXPR__KIND__AEXPR_OP || where->n_name != 1 ||
+        !str_is(sql_node_text(where->name[0]), "=") || where->lexpr == NULL ||
+        where->lexpr->node_case != PG_QUERY__NODE__NODE_COLUMN_REF ||
+        where->lexpr->column_ref->n_fields != 1 ||
+        !str_is(sql_node_text(where->lexpr->column_ref->fields[0]), "name") ||
+        !sql_constant(where->rexpr, &name))
+        return sql_str("");
+    return name;
+}
+
+enum err
+sql_on_select(struct sql_walk *w, const ProtobufCMessage *m)
+{
+    const PgQuery__SelectStmt *select = (const PgQuery__SelectStmt *)m;
+    const struct sql_scope *outer = w->scope;
+    struct str outer_setting = w->pg_settings_name;
+    struct sql_scope scope;
+    enum err e;
+
+    e = enter_with(w, select->with_clause, &scope);
+    w->pg_settings_name = one_setting(select);
+    if (e == OK)
+        e = row_locks(w, select);
+    if (e == OK && select->into_clause != NULL)
+        e = sql_walk_into(w, select->into_clause);
+    if (e == OK)
+        e = sql_walk_others(w, m, select->with_clause, select->into_clause);
+    w->pg_settings_name = outer_setting;
+    w->scope = outer;
+    return e;
+}
