@@ -311,12 +311,14 @@ meet(struct process *p)
 {
     bool is_keeper = p->packet.message.peer.service == IPC_SERVICE_KEEPER;
     int *channel = is_keeper ? &p->keeper : &p->listener;
+    int next = ipc_take_fd(&p->packet, 0);
 
-    read_channel(p, channel, is_keeper ? obey_keeper : obey_listener); /* what is left of it */
+    /* What is left of the old one; overwrites the packet. */
+    read_channel(p, channel, is_keeper ? obey_keeper : obey_listener);
     if (*channel >= 0)
         close(*channel);
-    *channel = ipc_take_fd(&p->packet, 0);
-    return *channel < 0 ? fail(ERR_PROTOCOL, "a peer without a channel") : OK;
+    *channel = next;
+    return next < 0 ? fail(ERR_PROTOCOL, "a peer without a channel") : OK;
 }
 
 static enum err

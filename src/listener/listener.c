@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "fiber/fiber.h"
 #include "ipc/channel.h"
 #include "listener/admission.h"
 #include "net/tls.h"
@@ -59,6 +60,7 @@ set_up(struct listener *l, const struct ipc_listener_setup *setup)
     log_setup("listener", setup->log_json != 0, (enum log_level)setup->log_level);
     l->handshake_seconds = (unsigned)setup->handshake_seconds;
     l->handshake_bytes = (unsigned)setup->handshake_bytes;
+    tls_prepare(); /* sessions make contexts of their own, for targets */
     if (setup->certificate.len > 0 && tls_server_context(setup->certificate, &l->tls) != OK)
         return ERR_TLS;
     return connections_open(&l->connections, &limits);
@@ -102,7 +104,8 @@ start(struct listener *l)
     struct ipc_ready ready = {.ok = true};
     enum err e;
 
-    if ((e = sandbox_prepare(&l->sandbox)) != OK || (e = sandbox_enter_listener()) != OK)
+    if ((e = fiber_prepare_deep()) != OK || (e = sandbox_prepare(&l->sandbox)) != OK ||
+        (e = sandbox_enter_listener()) != OK)
         return e;
     l->started = true;
     return ipc_send(l->supervisor, IPC_TYPE_READY, &ready, NULL, 0);

@@ -2,7 +2,6 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -14,35 +13,6 @@ void
 session_id_text(uint64_t id, char out[SESSION_TEXT_BYTES])
 {
     (void)snprintf(out, SESSION_TEXT_BYTES, "%016llx", (unsigned long long)id);
-}
-
-static void
-swap_if_greater(int *a, int *b)
-{
-    if (*a > *b) {
-        int t = *a;
-
-        *a = *b;
-        *b = t;
-    }
-}
-
-/* Closes every descriptor of the listener but standard error and these three. */
-static void
-close_all_but(int a, int b, int c)
-{
-    int edges[5] = {STDERR_FILENO, a, b, c, -1};
-
-    swap_if_greater(&edges[1], &edges[2]);
-    swap_if_greater(&edges[2], &edges[3]);
-    swap_if_greater(&edges[1], &edges[2]);
-    for (int i = 0; i < 4; i++) {
-        unsigned first = (unsigned)edges[i] + 1;
-        unsigned last = edges[i + 1] < 0 ? ~0u : (unsigned)edges[i + 1] - 1;
-
-        if (first <= last)
-            (void)syscall(SYS_close_range, first, last, 0);
-    }
 }
 
 /* The end comes from the keeper, never by a signal that the whole process group gets. */
@@ -103,14 +73,14 @@ run(void *arg)
 void
 session_run(const struct session_setup *setup)
 {
+    const int keep[] = {setup->client, setup->keeper_channel, setup->ledger_channel};
     char id[SESSION_TEXT_BYTES];
 
     session_id_text(setup->id, id);
     log_set_process("session");
     log_set_session(id);
     ignore_group_signals();
-    close_all_but(setup->client, setup->keeper_channel, setup->ledger_channel);
-    if (sandbox_enter_session(setup->sandbox) != OK) {
+    if (sandbox_enter_session(setup->sandbox, keep, sizeof(keep) / sizeof(keep[0])) != OK) {
         log_error("sandbox_failed", "reason=%s", err_text());
         _exit(1);
     }

@@ -115,14 +115,10 @@ enum err
 sockets_open_admin(struct str directory, int *out)
 {
     struct sockaddr_un address;
-    char path[sizeof(address.sun_path)];
     mode_t mask;
     int fd;
     enum err e;
 
-    (void)snprintf(path, sizeof(path), "%.*s", STR_ARG(directory));
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return fail_errno(ERR_IO, "cannot make %s", path);
     if ((e = ipc_admin_address(directory, &address)) != OK)
         return e;
     if ((fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0)

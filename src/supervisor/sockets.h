@@ -23,7 +23,7 @@ struct sockets {
 enum err sockets_apply(struct sockets *s, const struct config *config);
 void sockets_close(struct sockets *s);
 
-/* The administrative socket in `directory`, which is made with mode 0700 if it is not there. */
+/* The administrative socket in `directory`. ERR_IO, ERR_LIMIT. */
 enum err sockets_open_admin(struct str directory, int *fd);
 
 #endif

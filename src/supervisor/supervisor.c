@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -298,7 +299,6 @@ report_end(struct supervisor *s, uint64_t id, int status)
         return;
     (void)snprintf(detail, sizeof(detail), "session=%016llx signal=%d", (unsigned long long)id,
                    WTERMSIG(status));
-    log_error("session_died", "%s", detail);
     tell(s, "session", "session_died", detail);
     /* Address layouts must not be there to be probed again: the next session's listener is a
      * fresh execution. Sessions that we killed ourselves (SIGKILL) showed nothing. */
@@ -664,7 +664,7 @@ shut_down(struct supervisor *s)
     stop_service(s, IPC_SERVICE_LISTENER);
     stop_service(s, IPC_SERVICE_KEEPER);
     stop_service(s, IPC_SERVICE_LEDGER);
-    log_info("stopped", "config=%s", s->config_path);
+    log_info("exited", "config=%s", s->config_path);
 }
 
 /* --- the loop ------------------------------------------------------------------------------- */
@@ -765,6 +765,19 @@ raise_descriptor_limit(void)
     }
 }
 
+/* Makes a directory of ours if it is not there. */
+static enum err
+make_directory(struct supervisor *s, struct str path)
+{
+    char *text = arena_text(s->arena, path);
+
+    if (text == NULL)
+        return fail(ERR_NOMEM, "no memory for a path");
+    if (mkdir(text, 0700) != 0 && errno != EEXIST)
+        return fail_errno(ERR_IO, "cannot make the directory %s", text);
+    return OK;
+}
+
 static enum err
 start_all(struct supervisor *s)
 {
@@ -774,7 +787,9 @@ start_all(struct supervisor *s)
     if ((e = candidate_load(s->config_path, &c)) != OK)
         return e;
     candidate_accept(s, &c);
-    if ((e = sockets_apply(&s->sockets, s->config)) != OK ||
+    if ((e = make_directory(s, s->config->state_directory)) != OK ||
+        (e = make_directory(s, s->config->runtime_directory)) != OK ||
+        (e = sockets_apply(&s->sockets, s->config)) != OK ||
         (e = sockets_open_admin(s->config->runtime_directory, &s->admin)) != OK ||
         (e = start(s, IPC_SERVICE_LEDGER)) != OK)
         return e;
