@@ -127,9 +127,8 @@ tls_explain_failure(SSL *ssl, const char *what)
 
 /* --- contexts --- */
 
-/* Before any sandbox: everything that OpenSSL would read from files or load late. */
-static void
-initialize(void)
+void
+tls_prepare(void)
 {
     static bool done;
 
@@ -138,6 +137,8 @@ initialize(void)
                              OPENSSL_INIT_ADD_ALL_CIPHERS | OPENSSL_INIT_ADD_ALL_DIGESTS |
                              OPENSSL_INIT_LOAD_CONFIG,
                          NULL);
+        SSL_CTX_free(SSL_CTX_new(TLS_method())); /* looks up every cipher and digest */
+        tls_provider_prepare();
         ERR_clear_error();
         done = true;
     }
@@ -207,7 +208,7 @@ new_context(const SSL_METHOD *method)
 {
     SSL_CTX *context;
 
-    initialize();
+    tls_prepare();
     if ((context = SSL_CTX_new(method)) == NULL)
         return NULL;
     /* Sessions are processes of their own: there is nothing to resume. */

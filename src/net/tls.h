@@ -15,6 +15,10 @@ typedef enum err tls_sign_fn(void *arg, uint16_t scheme, struct str content, str
 /* The process's signer for contexts made below; `for_server` tells the two keys apart. */
 void tls_set_signer(bool for_server, tls_sign_fn *sign, void *arg);
 
+/* Loads what OpenSSL would otherwise load late, from files too: before a sandbox is entered in
+ * which contexts are made. May be called again. */
+void tls_prepare(void);
+
 /* A server context presenting the PEM chain; its key is the signer's. ERR_TLS. */
 enum err tls_server_context(struct str certificate_pem, SSL_CTX **out);
 

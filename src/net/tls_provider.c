@@ -414,6 +414,12 @@ provider_library(void)
     return library;
 }
 
+void
+tls_provider_prepare(void)
+{
+    (void)provider_library();
+}
+
 static const char *
 key_type(const EVP_PKEY *key)
 {

@@ -22,6 +22,9 @@ const struct tls_scheme *tls_scheme_find(uint16_t code);
 /* Whether `key` can sign by `scheme`. */
 bool tls_scheme_fits(const struct tls_scheme *scheme, const EVP_PKEY *key);
 
+/* Makes the provider now instead of with the first key. */
+void tls_provider_prepare(void);
+
 /* As tls_set_signer(). */
 void tls_provider_set_signer(bool for_server, tls_sign_fn *sign, void *arg);
 

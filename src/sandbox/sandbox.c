@@ -15,7 +15,6 @@
 enum { SESSION_DESCRIPTORS_MAX = 64, SESSION_LOCKED_BYTES_MAX = 64 << 10 };
 
 struct sandbox {
-    int ruleset; /* Landlock; -1: the kernel has none */
     struct filter filter;
 };
 
@@ -65,10 +64,7 @@ sandbox_prepare(struct sandbox **out)
     *out = NULL;
     if (s == NULL)
         return fail(ERR_NOMEM, "no memory for the sandbox");
-    s->ruleset = -1;
-    if ((e = filter_compile(FILTER_SESSION, &s->filter)) == OK)
-        e = landlock_create(LANDLOCK_ALL, &s->ruleset);
-    if (e != OK) {
+    if ((e = filter_compile(FILTER_SESSION, &s->filter)) != OK) {
         sandbox_free(s);
         return e;
     }
@@ -80,10 +76,6 @@ sandbox_prepare(struct sandbox **out)
 void
 sandbox_free(struct sandbox *s)
 {
-    if (s == NULL)
-        return;
-    if (s->ruleset >= 0)
-        close(s->ruleset);
     free(s);
 }
 
@@ -127,21 +119,66 @@ drop_capabilities(void)
     return OK;
 }
 
+static int
+by_number(const void *a, const void *b)
+{
+    const int *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* Closes every descriptor but standard error and those to keep; -1 among them stands for none. */
+static enum err
+close_all_but(const int *keep, size_t n)
+{
+    int kept[SANDBOX_KEEP_MAX + 1] = {STDERR_FILENO};
+    unsigned first = 0;
+
+    if (n > SANDBOX_KEEP_MAX)
+        return fail(ERR_LIMIT, "too many descriptors to keep");
+    for (size_t i = 0; i < n; i++)
+        kept[1 + i] = keep[i];
+    qsort(kept, n + 1, sizeof(kept[0]), by_number);
+    for (size_t i = 0; i < n + 1; i++) {
+        if (kept[i] < 0)
+            continue;
+        if (first < (unsigned)kept[i] &&
+            syscall(SYS_close_range, first, (unsigned)kept[i] - 1, 0) != 0)
+            return fail_errno(ERR_IO, "cannot close descriptors");
+        first = (unsigned)kept[i] + 1;
+    }
+    return syscall(SYS_close_range, first, ~0u, 0) != 0
+               ? fail_errno(ERR_IO, "cannot close descriptors")
+               : OK;
+}
+
+/* Landlock: no file, no port, no process outside. */
+static enum err
+reach_nothing(void)
+{
+    int ruleset;
+    enum err e;
+
+    if ((e = landlock_create(LANDLOCK_ALL, &ruleset)) != OK)
+        return e;
+    e = landlock_enter(ruleset);
+    if (ruleset >= 0)
+        close(ruleset);
+    return e;
+}
+
 enum err
-sandbox_enter_session(const struct sandbox *s)
+sandbox_enter_session(const struct sandbox *s, const int *keep, size_t n)
 {
     struct filter filter = s->filter; /* completed with this process's id */
     enum err e;
 
     filter_set_process(&filter);
-    if ((e = give_up_privileges()) != OK || (e = drop_capabilities()) != OK ||
-        (e = limit(RLIMIT_NPROC, 0)) != OK ||
+    if ((e = close_all_but(keep, n)) != OK || (e = give_up_privileges()) != OK ||
+        (e = drop_capabilities()) != OK || (e = limit(RLIMIT_NPROC, 0)) != OK ||
         (e = limit(RLIMIT_NOFILE, SESSION_DESCRIPTORS_MAX)) != OK ||
-        (e = limit(RLIMIT_MEMLOCK, SESSION_LOCKED_BYTES_MAX)) != OK ||
-        (e = landlock_enter(s->ruleset)) != OK)
+        (e = limit(RLIMIT_MEMLOCK, SESSION_LOCKED_BYTES_MAX)) != OK || (e = reach_nothing()) != OK)
         return e;
-    if (s->ruleset >= 0)
-        close(s->ruleset); /* ours alone: the sandbox stays prepared in the parent */
     return filter_enter(&filter);
 }
 

@@ -3,23 +3,28 @@
 #define SANDBOX_SANDBOX_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
 
-struct sandbox; /* a prepared session sandbox: compiled filter and rule set */
+struct sandbox; /* a prepared session sandbox: the compiled filter */
 
-/* Prepares once (in the listener) what each session enters: compiles the seccomp allow-list and
- * opens an empty Landlock rule set. `*out` is the caller's. ERR_UNSUPPORTED if the kernel lacks
- * seccomp; a kernel without Landlock is a warning (seccomp alone already closes files). */
+/* Prepares once (in the listener) what each session enters: compiles the seccomp allow-list. It
+ * holds no descriptor, so that a session may close all that it inherits. `*out` is the caller's.
+ * ERR_UNSUPPORTED if the kernel lacks seccomp; a kernel without Landlock is a warning (seccomp
+ * alone already closes files). */
 enum err sandbox_prepare(struct sandbox **out);
 void sandbox_free(struct sandbox *s);
 
-/* Enters the session sandbox: no-new-privs, not dumpable, rlimits (no core, no new processes, few
- * descriptors), Landlock with nothing allowed, and the seccomp allow-list. From then on the
- * process can open no file, no socket and no program; attempts at a program, a socket, another
- * process or tracing kill it, others fail with EPERM. */
-enum err sandbox_enter_session(const struct sandbox *s);
+enum { SANDBOX_KEEP_MAX = 6 };
+
+/* Enters the session sandbox: every descriptor closed but standard error and the `n` in `keep`,
+ * no-new-privs, not dumpable, rlimits (no core, no new processes, few descriptors), Landlock with
+ * nothing allowed, and the seccomp allow-list. From then on the process can open no file, no
+ * socket and no program; attempts at a program, a socket, another process or tracing kill it,
+ * others fail with EPERM. */
+enum err sandbox_enter_session(const struct sandbox *s, const int *keep, size_t n);
 
 /* For services, after they opened what they need. `paths` end with a NULL path. */
 struct sandbox_path {

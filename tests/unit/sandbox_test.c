@@ -38,6 +38,7 @@
 static struct sandbox *sandbox;
 static int inherited_socket = -1; /* TCP, not connected */
 static int spool = -1;            /* a file, O_WRONLY | O_APPEND */
+static int pair[2] = {-1, -1};    /* a connected pair, made by the test that needs one */
 static char spool_path[] = "/tmp/sandbox-test-XXXXXX";
 
 /* In a child: ends it with a number that says where. */
@@ -81,7 +82,9 @@ run_in(enum err (*enter)(void), void (*fn)(void))
 static enum err
 enter_session(void)
 {
-    return sandbox_enter_session(sandbox);
+    const int keep[] = {STDOUT_FILENO, inherited_socket, spool, pair[0], pair[1]};
+
+    return sandbox_enter_session(sandbox, keep, sizeof(keep) / sizeof(keep[0]));
 }
 
 static void
@@ -177,9 +180,9 @@ try_socket(void)
 static void
 try_socket_pair(void)
 {
-    int pair[2];
+    int ends[2];
 
-    (void)socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    (void)socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
 }
 
 static void
@@ -381,8 +384,6 @@ test_session_cannot_raise_limits(void **state)
 
 /* --- what works --- */
 
-static int pair[2]; /* a connected SEQPACKET pair, made by the test */
-
 static void
 use_descriptors(void)
 {
@@ -566,23 +567,23 @@ static void
 be_the_listener(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
-    int ends[2], status;
+    int status;
     pid_t child;
 
     CHECK_REFUSED(open("/etc/passwd", O_RDONLY));
     CHECK_REFUSED(socket(AF_INET, SOCK_STREAM, 0));
     CHECK_REFUSED(connect(inherited_socket, (struct sockaddr *)&address, sizeof(address)));
-    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
-    CHECK_REFUSED(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+    CHECK_REFUSED(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
     CHECK((child = fork()) >= 0);
     if (child == 0) {
         CHECK(enter_session() == OK);
-        CHECK(write(ends[1], "x", 1) == 1);
+        CHECK(write(pair[1], "x", 1) == 1);
         use_memory_and_time();
         (void)poll(NULL, 0, 10000);
         _exit(0);
     }
-    CHECK(read(ends[0], &status, 1) == 1);
+    CHECK(read(pair[0], &status, 1) == 1);
     CHECK(kill(child, SIGTERM) == 0);
     CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
     CHECK((child = fork()) >= 0);
