@@ -1,0 +1,102 @@
+#include "protocol/postgres/answers.h"
+
+#include <stdlib.h>
+
+#include "protocol/postgres/statement.h"
+
+enum { FIRST_CAPACITY = 16, KEPT_CAPACITY = 256 };
+
+static enum err
+resize(struct pganswers *a, size_t capacity)
+{
+    struct pganswer *ring = calloc(capacity, sizeof(*ring));
+
+    if (ring == NULL)
+        return fail(ERR_NOMEM, "no memory for pipelined messages");
+    for (size_t i = 0; i < a->count; i++)
+        ring[i] = a->ring[(a->first + i) & (a->capacity - 1)];
+    free(a->ring);
+    a->ring = ring;
+    a->capacity = capacity;
+    a->first = 0;
+    return OK;
+}
+
+enum err
+pganswers_reserve(struct pganswers *a)
+{
+    if (a->count < a->capacity && a->refusals < PGREFUSALS_MAX)
+        return OK;
+    if (a->count == PGANSWERS_MAX || a->refusals >= PGREFUSALS_MAX)
+        return ERR_LIMIT; /* not a failure: the caller waits */
+    return resize(a, a->capacity == 0 ? FIRST_CAPACITY : 2 * a->capacity);
+}
+
+void
+pganswers_push(struct pganswers *a, const struct pganswer *entry)
+{
+    a->ring[(a->first + a->count) & (a->capacity - 1)] = *entry;
+    a->count++;
+    a->copies += entry->copies_left > 0;
+    a->refusals += entry->refusal != NULL;
+    a->syncs += entry->kind == PGWIRE_OF_SYNC;
+}
+
+void
+pganswers_pop(struct pganswers *a, enum pgname_result result)
+{
+    struct pganswer *head = pganswers_head(a);
+
+    pganswers_no_copies(a);
+    if (head->names != NULL)
+        pgnames_settle(head->names, &head->change, result);
+    if (head->statement != NULL)
+        pgobject_release(&head->statement->object);
+    if (head->refusal != NULL) {
+        buf_free(head->refusal);
+        free(head->refusal);
+        a->refusals--;
+    }
+    a->syncs -= head->kind == PGWIRE_OF_SYNC;
+    a->first = (a->first + 1) & (a->capacity - 1);
+    a->count--;
+    a->removed++;
+}
+
+void
+pganswers_copy_started(struct pganswers *a)
+{
+    struct pganswer *head = pganswers_head(a);
+
+    if (head->copies_left > 0 && --head->copies_left == 0)
+        a->copies--;
+}
+
+void
+pganswers_no_copies(struct pganswers *a)
+{
+    struct pganswer *head = pganswers_head(a);
+
+    a->copies -= head->copies_left > 0;
+    head->copies_left = 0;
+}
+
+void
+pganswers_trim(struct pganswers *a)
+{
+    if (a->count == 0 && a->capacity > KEPT_CAPACITY) {
+        free(a->ring);
+        a->ring = NULL;
+        a->capacity = a->first = 0;
+    }
+}
+
+void
+pganswers_free(struct pganswers *a)
+{
+    while (a->count > 0)
+        pganswers_pop(a, PGNAME_FAILED);
+    free(a->ring);
+    a->ring = NULL;
+    a->capacity = 0;
+}

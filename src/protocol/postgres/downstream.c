@@ -1,0 +1,390 @@
+/* Server to client: answers are matched with what was asked, and passed on in place. */
+#include "protocol/postgres/refusal.h"
+#include "protocol/postgres/session.h"
+
+/* One message of the server. */
+struct response {
+    struct pgsession *s;
+    unsigned char type;
+    uint32_t body_len;
+};
+
+static void
+report_progress(struct pgsession *s)
+{
+    if (!s->progress_wanted)
+        return;
+    s->progress_wanted = false;
+    fiber_condition_signal(&s->progress);
+}
+
+/* The server is not where it should be: nothing that follows can be trusted. */
+static enum err
+lose_track(struct response *r)
+{
+    const struct pgwire_rule *rule = pgwire_backend_rule(r->type);
+
+    if (rule != NULL)
+        err_ignore(fail(ERR_PROTOCOL, "the target broke the protocol: unexpected %s", rule->name));
+    else
+        err_ignore(fail(ERR_PROTOCOL, "the target broke the protocol: message type %u", r->type));
+    return pgsession_fatal(r->s, ERR_PROTOCOL, "08P01");
+}
+
+/* [waits] */
+static enum err
+pass(struct response *r)
+{
+    return pglane_stream(&r->s->down, r->body_len);
+}
+
+/* The head is answered. */
+static enum err
+finish_head(struct pgsession *s, enum pgname_result result)
+{
+    enum err e = pgsession_outcome(s, pganswers_head(&s->answers), false);
+
+    pganswers_pop(&s->answers, result);
+    report_progress(s);
+    return e;
+}
+
+static enum err
+finish_and_pass(struct response *r)
+{
+    enum err e = finish_head(r->s, PGNAME_DONE);
+
+    return e == OK ? pass(r) : e;
+}
+
+/* The server ignores what follows an error of the extended protocol until Sync. */
+static enum err
+skip_to_sync(struct pgsession *s)
+{
+    struct pganswer *head;
+
+    while ((head = pganswers_head(&s->answers)) != NULL && head->kind != PGWIRE_OF_SYNC) {
+        struct outcome outcome = {.error = STR("skipped")};
+        enum err e = OK;
+
+        if (head->admitted)
+            e = gate_outcome(s->gate, head->command, &outcome);
+        pganswers_pop(&s->answers, PGNAME_FAILED);
+        if (e != OK)
+            return pgsession_fatal(s, e, "58000");
+    }
+    if (head == NULL)
+        s->skipping = true;
+    return OK;
+}
+
+/* [waits] A FATAL error: the server closes next. */
+static enum err
+serve_last_error(struct response *r, const struct pgwire_error *error)
+{
+    struct pganswer *head = pganswers_head(&r->s->answers);
+
+    r->s->server_is_ending = true;
+    if (head != NULL) {
+        head->failed = true;
+        memcpy(head->sqlstate, error->sqlstate.ptr, PGSQLSTATE_LEN);
+    }
+    return pass(r);
+}
+
+/* [waits] The server's error goes on, or ours in its place. */
+static enum err
+pass_error(struct response *r, struct pganswer *head)
+{
+    struct pgsession *s = r->s;
+    struct buf *refusal = head->refusal;
+    enum err e;
+
+    if (refusal == NULL) {
+        head->bytes += PGWIRE_HEADER_BYTES + r->body_len;
+        return pass(r);
+    }
+    if ((e = pglane_drop(&s->down, r->body_len)) != OK)
+        return e;
+    return pglane_insert(&s->down, buf_str(refusal));
+}
+
+static enum err
+serve_error(struct response *r)
+{
+    struct pgsession *s = r->s;
+    size_t prefix = r->body_len < PGWIRE_PREFIX ? r->body_len : PGWIRE_PREFIX;
+    struct pganswer *head;
+    struct pgwire_error error;
+    struct str body;
+    enum err e;
+
+    if ((e = pglane_body(&s->down, prefix, &body)) != OK)
+        return e;
+    if (pgwire_read_error(body, &error) != OK)
+        return lose_track(r);
+    if (str_is(error.severity, "FATAL") || str_is(error.severity, "PANIC"))
+        return serve_last_error(r, &error);
+    if ((head = pganswers_head(&s->answers)) == NULL)
+        return lose_track(r);
+    head->failed = true;
+    memcpy(head->sqlstate, error.sqlstate.ptr, PGSQLSTATE_LEN);
+    s->copy_in = s->copy_out = false;
+    pganswers_no_copies(&s->answers);
+    if ((e = pass_error(r, head)) != OK)
+        return e;
+    head = pganswers_head(&s->answers);
+    if (head->kind != PGWIRE_OF_QUERY && head->kind != PGWIRE_OF_SYNC) {
+        if ((e = finish_head(s, head->kind == PGWIRE_OF_PARSE && head->unnamed ? PGNAME_LOST
+                                                                               : PGNAME_FAILED)) !=
+                OK ||
+            (e = skip_to_sync(s)) != OK)
+            return e;
+    }
+    report_progress(s);
+    return OK;
+}
+
+static enum sql_kind
+change_of_tag(struct str tag)
+{
+    if (str_is(tag, "PREPARE"))
+        return SQL_PREPARE;
+    if (str_is(tag, "DEALLOCATE") || str_is(tag, "DEALLOCATE ALL"))
+        return SQL_DEALLOCATE;
+    return str_is(tag, "DISCARD ALL") ? SQL_DISCARD_ALL : SQL_OTHER;
+}
+
+/* Does what a confirmed PREPARE, DEALLOCATE or DISCARD ALL did. Upstream waits for it, so nothing
+ * else is on its way. */
+static void
+apply_change(struct pgsession *s, const struct pgname_use *use)
+{
+    if (use->kind == SQL_PREPARE) {
+        /* Beyond the limit the name stays unknown here, and is refused when used. */
+        err_ignore(pgnames_set(s->statements, use->name, &use->prepared->object));
+    } else if (use->kind == SQL_DEALLOCATE && use->name.len > 0) {
+        err_ignore(pgnames_set(s->statements, use->name, NULL));
+    } else {
+        pgnames_forget_all(s->statements);
+        if (use->kind == SQL_DISCARD_ALL)
+            pgnames_forget_all(s->portals);
+    }
+}
+
+/* False if the server did another change than the one that is next. */
+static bool
+confirm_change(struct pgsession *s, struct pganswer *head, struct str tag)
+{
+    enum sql_kind kind = change_of_tag(tag);
+    const struct pgstatement *statement = head->statement;
+
+    if (kind == SQL_OTHER)
+        return true;
+    if (statement == NULL)
+        return false;
+    while (head->changes_done < statement->n_uses &&
+           statement->uses[head->changes_done].kind == SQL_EXECUTE)
+        head->changes_done++;
+    if (head->changes_done == statement->n_uses || statement->uses[head->changes_done].kind != kind)
+        return false;
+    apply_change(s, &statement->uses[head->changes_done++]);
+    return true;
+}
+
+static enum err
+serve_complete(struct response *r)
+{
+    struct pgsession *s = r->s;
+    struct pganswer *head = pganswers_head(&s->answers);
+    struct str body, tag;
+    uint64_t rows;
+    enum err e;
+
+    if ((e = pglane_body(&s->down, r->body_len, &body)) != OK)
+        return e;
+    head = pganswers_head(&s->answers);
+    if (pgwire_read_complete(body, &tag, &rows) != OK || !confirm_change(s, head, tag))
+        return lose_track(r);
+    head->rows += rows;
+    head->bytes += PGWIRE_HEADER_BYTES + r->body_len;
+    s->copy_out = false;
+    return head->kind == PGWIRE_OF_EXECUTE ? finish_and_pass(r) : pass(r);
+}
+
+static enum err
+serve_ready(struct response *r)
+{
+    struct pgsession *s = r->s;
+    enum pgwire_status status;
+    struct pganswer *head;
+    struct str body;
+    enum err e;
+
+    if ((e = pglane_body(&s->down, r->body_len, &body)) != OK)
+        return e;
+    head = pganswers_head(&s->answers);
+    if (pgwire_read_ready(body, &status) != OK || (head->refusal != NULL && !head->failed))
+        return lose_track(r);
+    s->copy_in = s->copy_out = false;
+    if (status == PGWIRE_IDLE) /* portals live as long as their transaction */
+        pgnames_forget_settled(s->portals);
+    return finish_and_pass(r);
+}
+
+static enum err
+serve_description(struct response *r)
+{
+    struct pgsession *s = r->s;
+    struct pganswer *head = pganswers_head(&s->answers);
+
+    if (r->type == 't') {
+        head->described = true;
+        return pass(r);
+    }
+    if (head->kind == PGWIRE_OF_QUERY) {
+        head->bytes += PGWIRE_HEADER_BYTES + r->body_len;
+        return pass(r);
+    }
+    if (head->kind == PGWIRE_OF_DESCRIBE_STATEMENT && !head->described)
+        return lose_track(r);
+    return finish_and_pass(r);
+}
+
+static enum err
+serve_copy(struct response *r)
+{
+    struct pgsession *s = r->s;
+    struct pganswer *head = pganswers_head(&s->answers);
+
+    switch (r->type) {
+    case 'G':
+        if (head->copies_left == 0) /* nothing that we know of copies from the client */
+            return lose_track(r);
+        pganswers_copy_started(&s->answers);
+        s->copy_in = true;
+        report_progress(s);
+        break;
+    case 'H':
+        s->copy_out = true;
+        break;
+    default:
+        if (!s->copy_out)
+            return lose_track(r);
+        if (r->type == 'c')
+            s->copy_out = false;
+    }
+    head->bytes += PGWIRE_HEADER_BYTES + r->body_len;
+    return pass(r);
+}
+
+static enum err
+serve_parameter(struct response *r)
+{
+    struct pgwire_parameter p;
+    struct str body;
+    enum err e;
+
+    if ((e = pglane_body(&r->s->down, r->body_len, &body)) != OK)
+        return e;
+    if (pgwire_read_parameter(body, &p) != OK)
+        return lose_track(r);
+    if ((e = pgtarget_check_parameter(&p)) != OK)
+        return pgsession_fatal(r->s, e, "08P01");
+    return pass(r);
+}
+
+static enum err
+serve_row(struct response *r)
+{
+    pganswers_head(&r->s->answers)->bytes += PGWIRE_HEADER_BYTES + r->body_len;
+    return pass(r);
+}
+
+static enum err
+serve_response(struct response *r)
+{
+    switch (r->type) {
+    case 'D':
+        return serve_row(r);
+    case 'C':
+        return serve_complete(r);
+    case 'Z':
+        return serve_ready(r);
+    case '1':
+    case '2':
+    case '3':
+    case 's':
+        return finish_and_pass(r);
+    case 'I':
+        return pganswers_expected(&r->s->answers) == PGWIRE_OF_EXECUTE ? finish_and_pass(r)
+                                                                       : pass(r);
+    case 'T':
+    case 't':
+    case 'n':
+        return serve_description(r);
+    case 'E':
+        return serve_error(r);
+    case 'G':
+    case 'H':
+    case 'c':
+    case 'd':
+        return serve_copy(r);
+    case 'S':
+        return serve_parameter(r);
+    case 'N':
+    case 'A':
+        return pass(r);
+    default:
+        return lose_track(r);
+    }
+}
+
+/* A refused command has no answer but an error. */
+static bool
+is_expected(struct response *r, const struct pgwire_rule *rule)
+{
+    const struct pganswer *head = pganswers_head(&r->s->answers);
+
+    if (rule == NULL || (rule->when & pganswers_expected(&r->s->answers)) == 0 ||
+        r->body_len < rule->body_min || r->body_len > rule->body_max)
+        return false;
+    if (head == NULL || head->refusal == NULL)
+        return true;
+    return r->type == 'E' || r->type == 'Z' || (rule->when & PGWIRE_OF_NOTHING) != 0;
+}
+
+/* The stream from the server failed, or that to the client. */
+static enum err
+end_downstream(struct pgsession *s, enum err e)
+{
+    if (s->over || e == ERR_CANCELED)
+        return e;
+    if (s->down.writing)
+        return pgsession_end(s, ERR_CLOSED, NULL);
+    if (s->leaving)
+        return pgsession_end(s, OK, NULL);
+    if (s->server_is_ending) {
+        err_ignore(fail(ERR_CLOSED, "the target ended the session"));
+        return pgsession_end(s, ERR_CLOSED, NULL);
+    }
+    if (e != ERR_PROTOCOL && e != ERR_LIMIT && e != ERR_NOMEM)
+        e = fail(ERR_UNAVAILABLE, "the target closed the connection");
+    return pgsession_fatal(s, e, "08006");
+}
+
+enum err
+pgdownstream_run(struct pgsession *s)
+{
+    enum err e = OK;
+
+    while (e == OK && !s->over) {
+        struct response r = {.s = s};
+        bool whole;
+
+        if ((e = pglane_next(&s->down, &r.type, &r.body_len, &whole)) != OK)
+            break;
+        e = is_expected(&r, pgwire_backend_rule(r.type)) ? serve_response(&r) : lose_track(&r);
+    }
+    return e == OK ? OK : end_downstream(s, e);
+}

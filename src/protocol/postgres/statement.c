@@ -1,0 +1,149 @@
+#include "protocol/postgres/statement.h"
+
+#include <stdlib.h>
+
+static bool
+uses_names(enum sql_kind kind)
+{
+    return kind == SQL_PREPARE || kind == SQL_EXECUTE || kind == SQL_DEALLOCATE ||
+           kind == SQL_DISCARD_ALL;
+}
+
+void
+pgfacts_summarise(const struct sql_facts *facts, struct pgfacts_summary *out)
+{
+    *out = (struct pgfacts_summary){.empty = facts->n_demands == 0};
+    for (size_t i = 0; i < facts->n_statements; i++) {
+        if (facts->statements[i].kind != SQL_EMPTY)
+            out->empty = false;
+        out->n_copies_in += facts->statements[i].kind == SQL_COPY_IN;
+        out->n_uses += uses_names(facts->statements[i].kind);
+    }
+    for (size_t i = 0; i < facts->n_demands; i++)
+        if ((facts->demands[i].classes & CLASSES(CURSOR)) != 0)
+            out->touches_cursors = true;
+}
+
+static void
+destroy_statement(struct pgobject *object)
+{
+    struct pgstatement *s = (struct pgstatement *)object;
+
+    for (size_t i = 0; i < s->n_uses; i++)
+        if (s->uses[i].prepared != NULL)
+            pgobject_release(&s->uses[i].prepared->object);
+    free(s);
+}
+
+static struct str
+copy(char **room, struct str text)
+{
+    struct str result = {*room, text.len};
+
+    if (text.len > 0)
+        memcpy(*room, text.ptr, text.len);
+    *room += text.len;
+    return result;
+}
+
+static struct pgstatement *
+new_statement(struct str text, struct str types, const struct demand *demands, size_t n_demands,
+              size_t n_uses, size_t name_bytes, char **room)
+{
+    size_t size = sizeof(struct pgstatement) + n_demands * sizeof(*demands) +
+                  n_uses * sizeof(struct pgname_use) + name_bytes + text.len + types.len;
+    struct demand *copies;
+    struct pgstatement *s;
+
+    for (size_t i = 0; i < n_demands; i++)
+        size += demands[i].schema.len + demands[i].name.len;
+    if ((s = calloc(1, size)) == NULL)
+        return NULL;
+    s->object = (struct pgobject){1, size, destroy_statement};
+    copies = (struct demand *)(s + 1);
+    s->uses = (struct pgname_use *)(copies + n_demands);
+    *room = (char *)(s->uses + n_uses);
+    s->text = copy(room, text);
+    s->types = copy(room, types);
+    for (size_t i = 0; i < n_demands; i++) {
+        copies[i] = demands[i];
+        copies[i].schema = copy(room, demands[i].schema);
+        copies[i].name = copy(room, demands[i].name);
+    }
+    s->demands = copies;
+    s->n_demands = n_demands;
+    return s;
+}
+
+static bool
+add_use(struct pgstatement *s, const struct sql_statement *statement, char **room)
+{
+    struct pgname_use *use = &s->uses[s->n_uses++];
+    char *unused;
+
+    use->kind = statement->kind;
+    use->name = copy(room, statement->name);
+    if (use->kind != SQL_EXECUTE)
+        s->changes_names = true;
+    if (use->kind != SQL_PREPARE)
+        return true;
+    use->prepared =
+        new_statement(s->text, STR(""), statement->demands, statement->n_demands, 0, 0, &unused);
+    if (use->prepared == NULL)
+        return false;
+    s->object.bytes += use->prepared->object.bytes;
+    return true;
+}
+
+struct pgstatement *
+pgstatement_new(const struct sql_facts *facts, struct str text, struct str types)
+{
+    struct pgfacts_summary summary;
+    struct pgstatement *s;
+    size_t name_bytes = 0;
+    char *room;
+
+    pgfacts_summarise(facts, &summary);
+    for (size_t i = 0; summary.n_uses > 0 && i < facts->n_statements; i++)
+        if (uses_names(facts->statements[i].kind))
+            name_bytes += facts->statements[i].name.len;
+    s = new_statement(text, types, facts->demands, facts->n_demands, summary.n_uses, name_bytes,
+                      &room);
+    if (s == NULL)
+        return NULL;
+    s->n_copies_in = summary.n_copies_in;
+    s->touches_cursors = summary.touches_cursors;
+    s->empty = summary.empty;
+    for (size_t i = 0; summary.n_uses > 0 && i < facts->n_statements; i++)
+        if (uses_names(facts->statements[i].kind) && !add_use(s, &facts->statements[i], &room)) {
+            pgobject_release(&s->object);
+            return NULL;
+        }
+    return s;
+}
+
+static void
+destroy_portal(struct pgobject *object)
+{
+    struct pgportal *p = (struct pgportal *)object;
+
+    pgobject_release(&p->statement->object);
+    free(p);
+}
+
+struct pgportal *
+pgportal_new(struct pgstatement *statement, size_t n_values, size_t bytes, char **room)
+{
+    size_t size = sizeof(struct pgportal) + n_values * sizeof(struct bind_value) + bytes;
+    struct pgportal *p = malloc(size);
+
+    if (p == NULL)
+        return NULL;
+    p->object = (struct pgobject){1, size, destroy_portal};
+    p->values = (struct bind_value *)(p + 1);
+    p->n_values = n_values;
+    *room = (char *)(p->values + n_values);
+    pgobject_hold(&statement->object);
+    p->statement = statement;
+    return p;
+}

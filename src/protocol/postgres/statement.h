@@ -1,0 +1,56 @@
+/* protocol/postgres/statement.h - what is kept of an analysed statement (or string of them) after
+ * its message has gone: for prepared statements, portals and changes of their names. Pure. */
+#ifndef PROTOCOL_POSTGRES_STATEMENT_H
+#define PROTOCOL_POSTGRES_STATEMENT_H
+
+#include "protocol/postgres/names.h"
+#include "sql/facts.h"
+
+/* A statement that uses or changes the names of prepared statements. */
+struct pgname_use {
+    enum sql_kind kind; /* SQL_PREPARE, SQL_EXECUTE, SQL_DEALLOCATE, SQL_DISCARD_ALL */
+    struct str name;
+    struct pgstatement *prepared; /* SQL_PREPARE: what the name will stand for; held */
+};
+
+struct pgstatement {
+    struct pgobject object; /* first */
+    struct str text;
+    struct str types; /* of its parameters as far as Parse gave them, four bytes each */
+    const struct demand *demands;
+    size_t n_demands;
+    struct pgname_use *uses;
+    size_t n_uses;
+    uint32_t n_copies_in;
+    bool changes_names;   /* PREPARE, DEALLOCATE, DISCARD ALL */
+    bool empty;           /* no statement at all */
+    bool touches_cursors; /* DECLARE, FETCH, MOVE, CLOSE: SQL's side of portals */
+};
+
+/* What a look at the facts says, without a copy. */
+struct pgfacts_summary {
+    uint32_t n_copies_in;
+    size_t n_uses;
+    bool touches_cursors;
+    bool empty; /* no statement at all: nothing would run */
+};
+void pgfacts_summarise(const struct sql_facts *facts, struct pgfacts_summary *out);
+
+/* A copy with one reference, the caller's. NULL without memory. */
+struct pgstatement *pgstatement_new(const struct sql_facts *facts, struct str text,
+                                    struct str types);
+
+/* One Bind: a statement and the values for the record. */
+struct pgportal {
+    struct pgobject object;        /* first */
+    struct pgstatement *statement; /* held */
+    struct bind_value *values;
+    size_t n_values;
+};
+
+/* A portal of `statement` (held) with room for `n_values` values of `bytes` bytes in all, which
+ * the caller fills; the room for their bytes is `*room`. One reference. NULL without memory. */
+struct pgportal *pgportal_new(struct pgstatement *statement, size_t n_values, size_t bytes,
+                              char **room);
+
+#endif

@@ -1,0 +1,823 @@
+/* Client to server: every message is judged before it goes on (docs/protocol-postgres.md). */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "protocol/postgres/refusal.h"
+#include "protocol/postgres/session.h"
+
+enum { EXECUTE_DEPTH_MAX = 8, PARSE_OVERHEAD_MAX = 64 + 2 + 2 + 4 * UINT16_MAX };
+
+/* One message being judged. */
+struct request {
+    struct pgsession *s;
+    unsigned char type;
+    uint32_t body_len;
+    bool unnamed_parse;
+};
+
+/* [waits] For an answer of the server, with nothing of ours held back. */
+static enum err
+wait_for_progress(struct pgsession *s)
+{
+    enum err e;
+
+    if ((e = pglane_flush(&s->up)) != OK)
+        return e;
+    if (s->over || s->down_done)
+        return fail(ERR_CANCELED, "the session is over");
+    s->progress_wanted = true;
+    return fiber_condition_wait(&s->progress, FIBER_FOREVER);
+}
+
+/* [waits] Until the server has answered all up to entry number `entry`. */
+static enum err
+wait_for_answer(struct pgsession *s, uint64_t entry)
+{
+    enum err e = OK;
+
+    while (e == OK && s->answers.removed <= entry)
+        e = wait_for_progress(s);
+    return e;
+}
+
+/* [waits] Room for one more answer. */
+static enum err
+wait_for_room(struct pgsession *s)
+{
+    enum err e;
+
+    while ((e = pganswers_reserve(&s->answers)) == ERR_LIMIT)
+        if ((e = wait_for_progress(s)) != OK)
+            return e;
+    return e;
+}
+
+/* [waits] Until it is known whether a COPY FROM STDIN that was forwarded has begun, since that
+ * decides what the next message means. */
+static enum err
+wait_for_copy(struct pgsession *s)
+{
+    enum err e = OK;
+
+    while (e == OK && s->answers.copies > 0 && !s->copy_in && !s->skipping)
+        e = wait_for_progress(s);
+    return e;
+}
+
+/* [waits] What a message of this segment means by `name`. */
+static enum err
+look_up(struct pgsession *s, struct pgnames *names, struct str name, struct pgobject **out)
+{
+    enum err e = OK;
+
+    while (e == OK && pgnames_in_doubt(names, name, s->segment))
+        e = wait_for_progress(s);
+    *out = e == OK ? pgnames_get(names, name) : NULL;
+    return e;
+}
+
+/* Forwarding. */
+
+/* The message will not reach the server: gives back what `answer` holds. */
+static enum err
+abandon(struct pgsession *s, struct pganswer *answer)
+{
+    struct outcome outcome = {.error = STR("skipped")};
+
+    if (answer->names != NULL)
+        pgnames_settle(answer->names, &answer->change, PGNAME_FAILED);
+    if (answer->statement != NULL)
+        pgobject_release(&answer->statement->object);
+    return answer->admitted ? gate_outcome(s->gate, answer->command, &outcome) : OK;
+}
+
+/* [waits] The present message goes to the server, which will answer as `answer` says. */
+static enum err
+forward(struct request *r, struct pganswer *answer)
+{
+    struct pgsession *s = r->s;
+    enum err e;
+
+    if (s->skipping) { /* since this message was looked at, an earlier one failed */
+        e = abandon(s, answer);
+        return e == OK ? pglane_drop(&s->up, r->body_len) : e;
+    }
+    pganswers_push(&s->answers, answer);
+    return pglane_stream(&s->up, r->body_len);
+}
+
+/* Refusing. */
+
+/* [waits] In place of the present message the server gets one that fails, so that its state is
+ * what the client will be told; `refusal` (taken over) replaces its error. */
+static enum err
+refuse(struct request *r, struct buf *refusal)
+{
+    struct pgsession *s = r->s;
+    bool simple = r->type == 'Q' || r->type == 'F';
+    struct pganswer answer = {.kind = simple ? PGWIRE_OF_QUERY : PGWIRE_OF_PARSE,
+                              .unnamed = r->unnamed_parse,
+                              .refusal = refusal};
+    struct buf out = buf_make(256);
+    enum err e;
+
+    if ((e = pglane_drop(&s->up, r->body_len)) != OK || s->skipping) {
+        pgrefusal_free(refusal);
+        return e;
+    }
+    if (r->unnamed_parse) { /* the server forgets it at once */
+        if ((e = pgnames_begin(s->statements, STR(""), NULL, s->segment, &answer.change)) != OK) {
+            pgrefusal_free(refusal);
+            return e;
+        }
+        answer.names = s->statements;
+    }
+    if (simple)
+        pgwire_put_query(&out, pgrefusal_statement);
+    else
+        pgwire_put_parse(&out, r->unnamed_parse ? STR("") : pgrefusal_name, pgrefusal_statement);
+    pganswers_push(&s->answers, &answer);
+    if (simple)
+        s->segment++;
+    else
+        s->skipping = true;
+    if ((e = buf_ok(&out)) == OK)
+        e = pglane_insert(&s->up, buf_str(&out));
+    buf_free(&out);
+    return e;
+}
+
+/* [waits] Refuses for a reason that lies in the bytes, not in policy; on the record if there is a
+ * statement to record. */
+static enum err
+refuse_because(struct request *r, const char *sqlstate, struct str text, struct str reason)
+{
+    struct pgsession *s = r->s;
+    struct pgwire_failure failure = {"ERROR", sqlstate, reason, STR(""), STR("")};
+    struct command command = {.text = text, .database = s->grant->database};
+    struct admission admission;
+    struct buf *refusal;
+    enum err e;
+
+    if (text.len > 0 && (e = gate_refuse(s->gate, &command, reason, &admission)) != OK)
+        return pgsession_fatal(s, e, "57P01");
+    if ((e = pgrefusal_of_failure(&failure, &refusal)) != OK)
+        return pgsession_fatal(s, e, "53200");
+    return refuse(r, refusal);
+}
+
+static enum err
+refuse_verdict(struct request *r, const struct verdict *verdict)
+{
+    struct buf *refusal;
+    enum err e;
+
+    if ((e = pgrefusal_of_verdict(r->s->gate, verdict, &refusal)) != OK)
+        return pgsession_fatal(r->s, e, "53200");
+    return refuse(r, refusal);
+}
+
+/* [waits] Refuses what the analyser did not accept, for the reason of the last fail(). */
+static enum err
+refuse_analysis(struct request *r, enum err code, struct str text)
+{
+    char reason[ERR_TEXT_MAX + 128];
+    const char *sqlstate = code == ERR_PROTOCOL  ? "42601"
+                           : code == ERR_INVALID ? "22021"
+                           : code == ERR_LIMIT   ? "54000"
+                                                 : "42501";
+
+    if (code == ERR_NOMEM)
+        return pgsession_fatal(r->s, code, "53200");
+    if (code == ERR_PROTOCOL || code == ERR_INVALID || code == ERR_LIMIT)
+        (void)snprintf(reason, sizeof(reason), "%s", err_text());
+    else
+        (void)snprintf(reason, sizeof(reason),
+                       "Bulkhead could not understand this statement and therefore refuses it: %s",
+                       err_text());
+    return refuse_because(r, sqlstate, text, str_from(reason));
+}
+
+static enum err
+refuse_long_text(struct request *r)
+{
+    char reason[96];
+
+    (void)snprintf(reason, sizeof(reason), "a statement may have %d bytes at most", SQL_TEXT_MAX);
+    return refuse_because(r, "54000", STR("(too long to be read)"), str_from(reason));
+}
+
+static enum err
+refuse_missing(struct request *r, const char *what, const char *sqlstate, struct str name)
+{
+    char reason[160];
+
+    (void)snprintf(reason, sizeof(reason), "%s \"%.*s\" does not exist", what,
+                   name.len > 64 ? 64 : (int)name.len, name.ptr);
+    return refuse_because(r, sqlstate, STR(""), str_from(reason));
+}
+
+/* Judging. */
+
+/* What a command demands, once the statements that it runs by name are looked up. */
+struct demands {
+    const struct demand *items; /* those of the text, or `owned` */
+    size_t n;
+    struct demand *owned;
+    struct str missing; /* the name that stands for nothing; .ptr NULL: none */
+};
+
+static enum err
+add_demands(struct demands *d, const struct demand *more, size_t n)
+{
+    struct demand *grown;
+
+    if (d->n + n > COMMAND_DEMANDS_MAX)
+        return fail(ERR_LIMIT, "a command may touch %d objects at most", COMMAND_DEMANDS_MAX);
+    if ((grown = realloc(d->owned, (d->n + n) * sizeof(*grown) + 1)) == NULL)
+        return fail(ERR_NOMEM, "no memory for demands");
+    if (d->owned == NULL && d->n > 0)
+        memcpy(grown, d->items, d->n * sizeof(*grown));
+    if (n > 0)
+        memcpy(grown + d->n, more, n * sizeof(*grown));
+    d->items = d->owned = grown;
+    d->n += n;
+    return OK;
+}
+
+/* Whether an earlier statement of the same string settles what use number `i` means: its demands
+ * are then among the string's own, or the server will not find the name. */
+static bool
+settled_before(const struct pgstatement *statement, size_t i)
+{
+    struct str name = statement->uses[i].name;
+
+    while (i-- > 0) {
+        const struct pgname_use *use = &statement->uses[i];
+
+        if (use->kind == SQL_DISCARD_ALL || (use->kind == SQL_DEALLOCATE && use->name.len == 0) ||
+            (use->kind != SQL_EXECUTE && str_equal(use->name, name)))
+            return true;
+    }
+    return false;
+}
+
+/* [waits] Adds the demands of the prepared statements that `statement` runs by SQL's EXECUTE. */
+static enum err
+resolve(struct pgsession *s, const struct pgstatement *statement, int depth, struct demands *d)
+{
+    enum err e = OK;
+
+    if (depth > EXECUTE_DEPTH_MAX)
+        return fail(ERR_LIMIT, "EXECUTE of EXECUTE, more than %d deep", EXECUTE_DEPTH_MAX);
+    for (size_t i = 0; e == OK && i < statement->n_uses; i++) {
+        struct pgobject *object;
+        struct pgstatement *meant;
+
+        if (statement->uses[i].kind != SQL_EXECUTE || settled_before(statement, i))
+            continue;
+        if ((e = look_up(s, s->statements, statement->uses[i].name, &object)) != OK)
+            return e;
+        if ((meant = (struct pgstatement *)object) == NULL) {
+            d->missing = statement->uses[i].name;
+            return OK;
+        }
+        if (meant->changes_names || meant->n_copies_in > 0)
+            return fail(ERR_UNSUPPORTED, "EXECUTE of a statement that is itself COPY, PREPARE or "
+                                         "DEALLOCATE");
+        pgobject_hold(object);
+        if ((e = add_demands(d, meant->demands, meant->n_demands)) == OK)
+            e = resolve(s, meant, depth + 1, d);
+        pgobject_release(object);
+    }
+    return e;
+}
+
+enum judgement { JUDGED_ALLOWED, JUDGED_REFUSED };
+
+/* [waits] Decides `command`, whose statement is known in full, and records the decision. If it is
+ * refused that is done here. */
+static enum err
+admit(struct request *r, struct command *command, const struct pgstatement *statement,
+      struct pganswer *answer, enum judgement *judgement)
+{
+    struct demands demands = {.items = command->demands, .n = command->n_demands};
+    struct admission admission;
+    enum err e = OK;
+
+    *judgement = JUDGED_REFUSED;
+    if (statement != NULL && statement->n_uses > 0)
+        e = resolve(r->s, statement, 1, &demands);
+    if (e == ERR_CANCELED)
+        return e;
+    if (e != OK) {
+        e = refuse_analysis(r, e, command->text);
+    } else if (demands.missing.ptr != NULL) {
+        e = refuse_missing(r, "prepared statement", "26000", demands.missing);
+    } else {
+        command->demands = demands.items;
+        command->n_demands = demands.n;
+        if ((e = gate_admit(r->s->gate, command, &admission)) != OK) {
+            e = pgsession_fatal(r->s, e, "57P01");
+        } else if (admission.verdict.kind != VERDICT_ALLOW) {
+            e = refuse_verdict(r, &admission.verdict);
+        } else {
+            *judgement = JUDGED_ALLOWED;
+            answer->admitted = true;
+            answer->command = admission.id;
+        }
+    }
+    free(demands.owned);
+    return e;
+}
+
+/* Bookkeeping for what was admitted and goes on now. */
+static void
+note_effects(struct pgsession *s, struct pgstatement *statement, bool touches_cursors,
+             struct pganswer *answer)
+{
+    if (touches_cursors) /* SQL's CLOSE and DECLARE may give a portal's name another meaning */
+        pgnames_forget_all(s->portals);
+    if (statement != NULL && statement->changes_names) {
+        pgobject_hold(&statement->object);
+        answer->statement = statement;
+    }
+}
+
+/* [waits] After a statement that changes names: nothing else is judged until the server has
+ * answered. */
+static enum err
+wait_for_names(struct pgsession *s, bool flush, uint64_t entry)
+{
+    struct buf out = buf_make(16);
+    enum err e = OK;
+
+    if (flush) {
+        pgwire_put_plain(&out, 'H', STR(""));
+        e = pglane_insert(&s->up, buf_str(&out));
+        buf_free(&out);
+    }
+    return e == OK ? wait_for_answer(s, entry) : e;
+}
+
+/* The messages. */
+
+/* [waits] A string of statements whose facts are known. */
+static enum err
+run_query(struct request *r, struct command *command, struct pgstatement *statement,
+          const struct pgfacts_summary *summary)
+{
+    struct pgsession *s = r->s;
+    struct pganswer answer = {.kind = PGWIRE_OF_QUERY, .copies_left = summary->n_copies_in};
+    enum judgement judgement = JUDGED_ALLOWED;
+    uint64_t entry;
+    bool changes_names = statement != NULL && statement->changes_names;
+    enum err e;
+
+    if (!summary->empty && ((e = admit(r, command, statement, &answer, &judgement)) != OK ||
+                            judgement == JUDGED_REFUSED))
+        return e;
+    note_effects(s, statement, summary->touches_cursors, &answer);
+    entry = s->answers.removed + s->answers.count;
+    if ((e = forward(r, &answer)) != OK || s->skipping)
+        return e;
+    s->segment++;
+    return changes_names ? wait_for_names(s, false, entry) : OK;
+}
+
+static enum err
+serve_query(struct request *r)
+{
+    struct pgsession *s = r->s;
+    struct command command = {.database = s->grant->database};
+    struct pgstatement *statement = NULL;
+    const struct sql_facts *facts;
+    struct pgfacts_summary summary;
+    struct str body;
+    bool exact;
+    enum err e;
+
+    if (r->body_len > SQL_TEXT_MAX + 1)
+        return refuse_long_text(r);
+    if ((e = pglane_body(&s->up, r->body_len, &body)) != OK)
+        return e;
+    if (pgwire_read_string(body, &command.text) != OK)
+        return refuse_because(r, "22021", body, STR("a statement is one string, without NUL"));
+    if ((e = sql_cache_facts(s->cache, command.text, &facts, &exact)) != OK)
+        return refuse_analysis(r, e, command.text);
+    pgfacts_summarise(facts, &summary);
+    if (summary.n_uses > 0 && (statement = pgstatement_new(facts, command.text, STR(""))) == NULL)
+        return pgsession_fatal(s, fail(ERR_NOMEM, "no memory for a statement"), "53200");
+    command.demands = facts->demands;
+    command.n_demands = facts->n_demands;
+    e = run_query(r, &command, statement, &summary);
+    if (statement != NULL)
+        pgobject_release(&statement->object);
+    return e;
+}
+
+/* [waits] Decides a Parse: nothing runs yet, so only a refusal is recorded. */
+static enum err
+judge_parse(struct request *r, const struct command *command, enum judgement *judgement)
+{
+    struct admission admission;
+    struct pganswer skipped = {.admitted = true};
+    struct verdict verdict;
+    enum err e;
+
+    *judgement = JUDGED_ALLOWED;
+    if ((e = gate_decide(r->s->gate, command, &verdict)) != OK)
+        return pgsession_fatal(r->s, e, "57P01");
+    if (verdict.kind == VERDICT_ALLOW)
+        return OK;
+    if ((e = gate_admit(r->s->gate, command, &admission)) != OK)
+        return pgsession_fatal(r->s, e, "57P01");
+    if (admission.verdict.kind == VERDICT_ALLOW) { /* the policy was replaced between the two */
+        skipped.command = admission.id;
+        return abandon(r->s, &skipped);
+    }
+    *judgement = JUDGED_REFUSED;
+    return refuse_verdict(r, &admission.verdict);
+}
+
+static enum err
+forward_parse(struct request *r, const struct pgwire_parse *parse, struct pgstatement *statement)
+{
+    struct pganswer answer = {.kind = PGWIRE_OF_PARSE, .unnamed = r->unnamed_parse};
+    enum err e;
+
+    e = pgnames_begin(r->s->statements, parse->name, &statement->object, r->s->segment,
+                      &answer.change);
+    if (e == ERR_LIMIT)
+        return refuse_because(r, "54000", parse->text, STR("too many prepared statements"));
+    if (e != OK)
+        return pgsession_fatal(r->s, e, "53200");
+    answer.names = r->s->statements;
+    return forward(r, &answer);
+}
+
+static enum err
+serve_parse(struct request *r)
+{
+    struct pgsession *s = r->s;
+    struct command command = {.database = s->grant->database};
+    enum judgement judgement = JUDGED_ALLOWED;
+    struct pgfacts_summary summary;
+    const struct sql_facts *facts;
+    struct pgstatement *statement;
+    struct pgwire_parse parse;
+    struct str body;
+    bool exact;
+    enum err e;
+
+    if (r->body_len > SQL_TEXT_MAX + PARSE_OVERHEAD_MAX)
+        return refuse_long_text(r);
+    if ((e = pglane_body(&s->up, r->body_len, &body)) != OK)
+        return e;
+    if (pgwire_read_parse(body, &parse) != OK)
+        return refuse_because(r, "08P01", STR("(malformed Parse)"), STR("invalid Parse message"));
+    r->unnamed_parse = parse.name.len == 0;
+    if (parse.name.len > PGWIRE_NAME_MAX)
+        return refuse_because(r, "42622", parse.text, STR("the statement's name is too long"));
+    if (parse.text.len > SQL_TEXT_MAX)
+        return refuse_long_text(r);
+    if ((e = sql_cache_facts(s->cache, parse.text, &facts, &exact)) != OK)
+        return refuse_analysis(r, e, parse.text);
+    if ((statement = pgstatement_new(facts, parse.text, parse.types)) == NULL)
+        return pgsession_fatal(s, fail(ERR_NOMEM, "no memory for a statement"), "53200");
+    pgfacts_summarise(facts, &summary);
+    command.text = parse.text;
+    command.demands = statement->demands;
+    command.n_demands = statement->n_demands;
+    if (!summary.empty)
+        e = judge_parse(r, &command, &judgement);
+    if (e == OK && judgement == JUDGED_ALLOWED)
+        e = forward_parse(r, &parse, statement);
+    pgobject_release(&statement->object);
+    return e;
+}
+
+/* A portal with copies of the values that are in the prefix of the Bind. */
+static struct pgportal *
+portal_of(struct pgwire_bind *bind, struct pgstatement *statement)
+{
+    struct cursor types = cursor_make(statement->types);
+    struct pgportal *portal;
+    char *room;
+
+    portal = pgportal_new(statement, bind->n_values, cursor_left(&bind->values), &room);
+    if (portal == NULL)
+        return NULL;
+    for (unsigned i = 0; i < bind->n_values; i++) {
+        struct bind_value *value = &portal->values[i];
+
+        pgwire_next_value(bind, i, value);
+        value->type = cursor_u32(&types);
+        if (value->bytes.len > 0)
+            memcpy(room, value->bytes.ptr, value->bytes.len);
+        value->bytes.ptr = room;
+        room += value->bytes.len;
+    }
+    return portal;
+}
+
+static struct command
+command_of(const struct pgsession *s, const struct pgportal *portal)
+{
+    return (struct command){.text = portal->statement->text,
+                            .database = s->grant->database,
+                            .demands = portal->statement->demands,
+                            .n_demands = portal->statement->n_demands,
+                            .binds = portal->values,
+                            .n_binds = portal->n_values};
+}
+
+/* [waits] A named portal may be run by SQL's FETCH, so it is decided and recorded when it is made;
+ * the unnamed one only by Execute. */
+static enum err
+forward_bind(struct request *r, struct str name, struct pgportal *portal)
+{
+    struct pgsession *s = r->s;
+    struct command command = command_of(s, portal);
+    struct pganswer answer = {.kind = PGWIRE_OF_BIND};
+    enum judgement judgement;
+    enum err e;
+
+    if (name.len > 0 && !portal->statement->empty &&
+        ((e = admit(r, &command, portal->statement, &answer, &judgement)) != OK ||
+         judgement == JUDGED_REFUSED))
+        return e;
+    e = pgnames_begin(s->portals, name, &portal->object, s->segment, &answer.change);
+    if (e == ERR_LIMIT) {
+        if ((e = abandon(s, &answer)) != OK)
+            return e;
+        return refuse_because(r, "54000", STR(""), STR("too many portals"));
+    }
+    if (e != OK)
+        return pgsession_fatal(s, e, "53200");
+    answer.names = s->portals;
+    return forward(r, &answer);
+}
+
+static enum err
+serve_bind(struct request *r)
+{
+    struct pgsession *s = r->s;
+    bool whole = r->body_len <= PGWIRE_BIND_PREFIX;
+    struct pgwire_bind bind;
+    struct pgobject *object;
+    struct pgportal *portal;
+    struct str body;
+    enum err e;
+
+    if ((e = pglane_body(&s->up, whole ? r->body_len : PGWIRE_BIND_PREFIX, &body)) != OK)
+        return e;
+    if (pgwire_read_bind(body, whole, &bind) != OK)
+        return refuse_because(r, "08P01", STR(""), STR("invalid Bind message"));
+    if (bind.portal.len > PGWIRE_NAME_MAX)
+        return refuse_because(r, "42622", STR(""), STR("the portal's name is too long"));
+    if ((e = look_up(s, s->statements, bind.statement, &object)) != OK)
+        return e;
+    if (object == NULL)
+        return refuse_missing(r, "prepared statement", "26000", bind.statement);
+    if ((portal = portal_of(&bind, (struct pgstatement *)object)) == NULL)
+        return pgsession_fatal(s, fail(ERR_NOMEM, "no memory for a portal"), "53200");
+    e = forward_bind(r, bind.portal, portal);
+    pgobject_release(&portal->object);
+    return e;
+}
+
+static enum err
+run_portal(struct request *r, struct pgportal *portal)
+{
+    struct pgsession *s = r->s;
+    struct pgstatement *statement = portal->statement;
+    struct command command = command_of(s, portal);
+    struct pganswer answer = {.kind = PGWIRE_OF_EXECUTE, .copies_left = statement->n_copies_in};
+    bool changes_names = statement->changes_names;
+    enum judgement judgement;
+    uint64_t entry;
+    enum err e;
+
+    if (!statement->empty && ((e = admit(r, &command, statement, &answer, &judgement)) != OK ||
+                              judgement == JUDGED_REFUSED))
+        return e;
+    note_effects(s, statement, statement->touches_cursors, &answer);
+    entry = s->answers.removed + s->answers.count;
+    if ((e = forward(r, &answer)) != OK || s->skipping)
+        return e;
+    return changes_names ? wait_for_names(s, true, entry) : OK;
+}
+
+static enum err
+serve_execute(struct request *r)
+{
+    struct pgsession *s = r->s;
+    struct pgwire_execute execute;
+    struct pgobject *object;
+    struct str body;
+    enum err e;
+
+    if ((e = pglane_body(&s->up, r->body_len, &body)) != OK)
+        return e;
+    if (pgwire_read_execute(body, &execute) != OK)
+        return refuse_because(r, "08P01", STR(""), STR("invalid Execute message"));
+    if ((e = look_up(s, s->portals, execute.portal, &object)) != OK)
+        return e;
+    if (object == NULL)
+        return refuse_missing(r, "portal", "34000", execute.portal);
+    pgobject_hold(object);
+    e = run_portal(r, (struct pgportal *)object);
+    pgobject_release(object);
+    return e;
+}
+
+static enum err
+serve_describe(struct request *r)
+{
+    struct pganswer answer = {0};
+    struct pgwire_target target;
+    struct str body;
+    enum err e;
+
+    if ((e = pglane_body(&r->s->up, r->body_len, &body)) != OK)
+        return e;
+    if (pgwire_read_target(body, &target) != OK)
+        return refuse_because(r, "08P01", STR(""), STR("invalid Describe message"));
+    answer.kind = target.kind == 'S' ? PGWIRE_OF_DESCRIBE_STATEMENT : PGWIRE_OF_DESCRIBE_PORTAL;
+    return forward(r, &answer);
+}
+
+static enum err
+serve_close(struct request *r)
+{
+    struct pgsession *s = r->s;
+    struct pganswer answer = {.kind = PGWIRE_OF_CLOSE};
+    struct pgwire_target target;
+    struct str body;
+    enum err e;
+
+    if ((e = pglane_body(&s->up, r->body_len, &body)) != OK)
+        return e;
+    if (pgwire_read_target(body, &target) != OK || target.name.len > PGWIRE_NAME_MAX)
+        return refuse_because(r, "08P01", STR(""), STR("invalid Close message"));
+    answer.names = target.kind == 'S' ? s->statements : s->portals;
+    if ((e = pgnames_begin(answer.names, target.name, NULL, s->segment, &answer.change)) != OK)
+        return pgsession_fatal(s, e, "53200");
+    return forward(r, &answer);
+}
+
+static enum err
+serve_sync(struct request *r)
+{
+    struct pganswer answer = {.kind = PGWIRE_OF_SYNC};
+
+    r->s->skipping = false;
+    r->s->segment++;
+    return forward(r, &answer);
+}
+
+static enum err
+serve_function_call(struct request *r)
+{
+    return refuse_because(r, "0A000", STR("(FunctionCall)"),
+                          STR("the function-call protocol does not pass through the gateway; "
+                              "call the function in a statement"));
+}
+
+static enum err
+serve_copy(struct request *r)
+{
+    enum err e = pglane_stream(&r->s->up, r->body_len);
+
+    if (r->type != 'd')
+        r->s->copy_in = false;
+    return e;
+}
+
+/* [waits] The client goes, in order or not: what it had asked for goes on to its end, as with a
+ * server of its own; a COPY under way fails. */
+static enum err
+leave(struct pgsession *s)
+{
+    struct buf out = buf_make(64);
+    enum err e;
+
+    if (s->up.within_frame) {
+        err_ignore(fail(ERR_TRUNCATED, "the client closed the connection within a message"));
+        return pgsession_end(s, ERR_TRUNCATED, NULL);
+    }
+    if (s->copy_in) {
+        pgwire_put_string(&out, 'f', STR("the client closed the connection"));
+        s->copy_failed = s->down.mute_on_failure = true;
+    }
+    pgwire_put_plain(&out, 'X', STR(""));
+    s->leaving = true;
+    e = pglane_insert(&s->up, buf_str(&out));
+    buf_free(&out);
+    return e;
+}
+
+static enum err
+break_off(struct pgsession *s, const char *why, unsigned char type)
+{
+    const struct pgwire_rule *rule = pgwire_frontend_rule(type);
+
+    if (rule != NULL)
+        err_ignore(fail(ERR_PROTOCOL, "%s: %s", why, rule->name));
+    else
+        err_ignore(fail(ERR_PROTOCOL, "%s: type %u", why, type));
+    return pgsession_fatal(s, ERR_PROTOCOL, "08P01");
+}
+
+static enum err
+serve_command(struct request *r)
+{
+    switch (r->type) {
+    case 'Q':
+        return serve_query(r);
+    case 'P':
+        return serve_parse(r);
+    case 'B':
+        return serve_bind(r);
+    case 'D':
+        return serve_describe(r);
+    case 'E':
+        return serve_execute(r);
+    case 'C':
+        return serve_close(r);
+    case 'S':
+        return serve_sync(r);
+    case 'H':
+        return pglane_stream(&r->s->up, r->body_len);
+    case 'F':
+        return serve_function_call(r);
+    default:
+        return break_off(r->s, "unexpected message", r->type);
+    }
+}
+
+/* [waits] One message: first whether it may come now at all. */
+static enum err
+serve_message(struct request *r, const struct pgwire_rule *rule)
+{
+    struct pgsession *s = r->s;
+    enum err e;
+
+    if (r->body_len < rule->body_min || r->body_len > rule->body_max)
+        return break_off(s, "invalid length of message", r->type);
+    if (r->type == 'X')
+        return leave(s);
+    if ((e = wait_for_copy(s)) != OK)
+        return e;
+    if (s->copy_in && (rule->when & PGWIRE_COPY_IN) != 0)
+        return serve_copy(r);
+    if (s->copy_in || (rule->when & PGWIRE_READY) == 0) {
+        if ((rule->when & PGWIRE_STRAY) != 0)
+            return pglane_drop(&s->up, r->body_len);
+        return break_off(s, s->copy_in ? "unexpected message during COPY" : "unexpected message",
+                         r->type);
+    }
+    if ((e = wait_for_room(s)) != OK)
+        return e;
+    if (s->skipping && r->type != 'S')
+        return pglane_drop(&s->up, r->body_len);
+    return serve_command(r);
+}
+
+/* [waits] The stream from the client failed, or that to the server. */
+static enum err
+end_upstream(struct pgsession *s, enum err e)
+{
+    if (s->over || e == ERR_CANCELED)
+        return e;
+    if (s->up.writing) /* the server is gone: the other direction reads its last words */
+        return e;
+    if (e == ERR_PROTOCOL || e == ERR_LIMIT || e == ERR_NOMEM)
+        return pgsession_fatal(s, e, e == ERR_NOMEM ? "53200" : "08P01");
+    return leave(s);
+}
+
+enum err
+pgupstream_run(struct pgsession *s)
+{
+    enum err e = OK;
+
+    while (e == OK && !s->leaving && !s->over) {
+        struct request r = {.s = s};
+        const struct pgwire_rule *rule;
+        bool whole;
+
+        if ((e = pglane_next(&s->up, &r.type, &r.body_len, &whole)) != OK)
+            break;
+        s->active = true;
+        if (s->asleep) {
+            s->asleep = false;
+            fiber_condition_signal(&s->wake);
+        }
+        if ((rule = pgwire_frontend_rule(r.type)) == NULL)
+            return break_off(s, "unknown message", r.type);
+        e = serve_message(&r, rule);
+    }
+    return e == OK ? OK : end_upstream(s, e);
+}
