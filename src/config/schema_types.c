@@ -628,7 +628,7 @@ const struct schema_type
     type_listen = TEXT("listening address", "an IP address (or localhost) and a port, such as 127.0.0.1:5432",
                        "^(\\[[0-9a-fA-F:.]+\\]|[0-9.]+|localhost):[0-9]{1,5}$", read_listen),
     type_url = TEXT("URL", "an https:// URL",
-                    "^(https://[^/@#\\s]|http://(127\\.0\\.0\\.1|localhost|\\[::1\\])([:/]|$))[^#\\s]*$",
+                    "^(https://[^/@#\\s]+|http://(127\\.0\\.0\\.1|localhost|\\[::1\\])(:[0-9]+)?)(/[^#\\s]*)?$",
                     read_url),
     type_claim_path = TEXT("claim", "the path of a claim, with dots between its members",
                            "^[^.]+(\\.[^.]+)*$", read_claim_path),
