@@ -129,9 +129,9 @@ absolute_path(const char *path, struct buf *out)
     return buf_ok(out);
 }
 
-enum err
-config_load(const char *path, struct arena *arena, struct config_report *report,
-            struct config **out)
+static enum err
+load(const char *path, bool with_files, struct arena *arena, struct config_report *report,
+     struct config **out)
 {
     struct buf text = buf_make(CONFIG_BYTES_MAX + 1), absolute = buf_make(8192);
     enum err e = absolute_path(path, &absolute);
@@ -143,11 +143,26 @@ config_load(const char *path, struct arena *arena, struct config_report *report,
         buf_printf(report->text, "%s: error: cannot read it: %s\n", path, err_text());
         report->errors++;
     } else {
-        e = parse(buf_str(&text), buf_str(&absolute), str_from(path), true, arena, report, out);
+        e = parse(buf_str(&text), buf_str(&absolute), str_from(path), with_files, arena, report,
+                  out);
     }
     buf_free_secret(&text); /* it may hold a literal secret */
     buf_free(&absolute);
     return e;
+}
+
+enum err
+config_load(const char *path, struct arena *arena, struct config_report *report,
+            struct config **out)
+{
+    return load(path, true, arena, report, out);
+}
+
+enum err
+config_read(const char *path, struct arena *arena, struct config_report *report,
+            struct config **out)
+{
+    return load(path, false, arena, report, out);
 }
 
 const struct config_resource *

@@ -187,7 +187,7 @@ compare_places(const void *a, const void *b)
 void
 problems_write(const struct problems *p, struct str path, struct config_report *report)
 {
-    const struct problem *sorted[PROBLEMS_MAX];
+    const struct problem *sorted[PROBLEMS_MAX] = {NULL};
     unsigned n = 0;
 
     for (const struct problem *each = p->newest; each != NULL; each = each->older)
