@@ -163,10 +163,10 @@ print_named(FILE *out, const json_t *record, const char *key)
 static void
 print_detail(FILE *out, const json_t *record)
 {
-    static const char *const shown[] = {"reason", "event",  "service",     "actor",    "action",
-                                        "target", "file",   "cut_bytes",   "signal",   "rows",
-                                        "bytes",  "error",  "duration_us", "commands", "denied",
-                                        "path",   "digest", "detail",      "text",     "rule"};
+    static const char *const shown[] = {
+        "reason",    "event",   "service", "actor",  "action", "target",      "file",
+        "cut_bytes", "signal",  "rows",    "bytes",  "error",  "duration_us", "commands",
+        "denied",    "message", "path",    "digest", "detail", "text",        "rule"};
     struct str statement = member(record, "statement");
     bool cut = statement.len > STATEMENT_SHOWN_MAX;
 

@@ -286,9 +286,9 @@ follow_file(struct audit *a, struct series_file *file, bool from_end)
     if (from_end)
         e = catch_up(a, &reader, file->name, false);
     while (e == OK && found == ERR_NOT_FOUND) {
-        nanosleep(&pause, NULL);
         found = next_file(a, file->first_seq, &next); /* first: then this one is complete */
-        e = catch_up(a, &reader, file->name, true);
+        if ((e = catch_up(a, &reader, file->name, true)) == OK && found == ERR_NOT_FOUND)
+            nanosleep(&pause, NULL);
     }
     series_reader_free(&reader);
     close(fd);

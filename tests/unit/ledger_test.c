@@ -936,6 +936,48 @@ test_other_records_have_their_fields(void **state)
     assert_verifies(f, 3);
 }
 
+/* The script that docs/ledger.md offers as an independent check. */
+static int
+run_documented_script(const struct fixture *f)
+{
+    char command[256], path[160], *text = malloc(TEXT_MAX), *from, *to;
+    FILE *docs = fopen(BULKHEAD_SOURCE_ROOT "/docs/ledger.md", "rb");
+    int status;
+
+    assert_non_null(docs);
+    text[fread(text, 1, TEXT_MAX - 1, docs)] = '\0';
+    fclose(docs);
+    assert_non_null(from = strstr(text, "```python\n"));
+    from += strlen("```python\n");
+    assert_non_null(to = strstr(from, "```"));
+    write_file(f, "script.py", from, (size_t)(to - from));
+    free(text);
+    path_of(f, "script.py", path);
+    (void)snprintf(command, sizeof(command), "/usr/bin/python3 %s %s >/dev/null 2>&1", path,
+                   f->directory);
+    status = system(command);
+    assert_int_equal(unlink(path), 0);
+    return status;
+}
+
+static void
+test_the_documented_script_agrees(void **state)
+{
+    struct fixture *f = *state;
+    size_t n;
+    char *text;
+
+    ledger_reconfigure(f->l, 500, 0);
+    notes(f, 3);
+    notes(f, 3);
+    assert_int_equal(run_documented_script(f), 0);
+    text = read_file(f, "0000000001.jsonl", &n);
+    change_byte(text, n);
+    write_file(f, "0000000001.jsonl", text, n);
+    free(text);
+    assert_int_not_equal(run_documented_script(f), 0);
+}
+
 /* LEDGER_BENCH=1: records a second, statements of 300 bytes and outcomes. */
 static void
 test_speed(void **state)
@@ -1008,6 +1050,7 @@ main(void)
         T(test_a_disk_that_is_almost_full_stops_new_commands),
         T(test_the_loop_sleeps_until_it_is_woken_and_then_gathers),
         T(test_other_records_have_their_fields),
+        T(test_the_documented_script_agrees),
         T(test_speed),
     };
 
