@@ -23,7 +23,7 @@ find_runtime_directory(const char *config_path, struct arena *arena, struct str 
     struct buf problems = buf_make(REPORT_BYTES_MAX);
     struct config_report report = {.text = &problems};
     struct config *config;
-    enum err e = config_load(config_path, arena, &report, &config);
+    enum err e = config_read(config_path, arena, &report, &config);
 
     if (e == OK)
         *out = config->runtime_directory;

@@ -472,7 +472,7 @@ directory_from_config(struct audit *a)
     struct arena *arena = arena_new(ARENA_BYTES_MAX);
     struct config *config;
     enum err e = arena == NULL ? fail(ERR_NOMEM, "no memory")
-                               : config_load(a->config, arena, &report, &config);
+                               : config_read(a->config, arena, &report, &config);
 
     if (e == OK && config->ledger_directory.len >= sizeof(a->from_config))
         e = fail(ERR_LIMIT, "the name of the ledger's directory is too long");

@@ -235,7 +235,7 @@ load_config(const char *path, struct scene *scene)
 {
     struct buf text = buf_make(1 << 20);
     struct config_report report = {.text = &text};
-    enum err e = config_load(path, scene->arena, &report, &scene->config);
+    enum err e = config_read(path, scene->arena, &report, &scene->config);
 
     if (e != OK)
         fprintf(stderr, "%.*s", STR_ARG(buf_str(&text)));

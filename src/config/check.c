@@ -216,10 +216,10 @@ check_issuers(struct problems *p, const struct node *root, struct config *c)
                           "'local' is the name of the gateway's own issuer");
         check_same_issuers(p, c, i, node);
     }
-    if (enabled == 0 && p->errors == 0)
-        problem_error(p, issuers == NULL ? root->mark : issuers->key_mark,
-                      "add an entry to 'issuers', or \"local_issuer: {enabled: true}\"",
-                      "there is no enabled issuer: nobody could be authenticated");
+    if (enabled == 0 && p->errors == 0) /* no error: all may be shut off in an emergency */
+        problem_warning(p, issuers == NULL ? root->mark : issuers->key_mark,
+                        "add an entry to 'issuers', or \"local_issuer: {enabled: true}\"",
+                        "there is no enabled issuer: nobody can be authenticated");
 }
 
 /* Resources */

@@ -189,11 +189,7 @@ check_who_issuers(struct problems *p, const struct config *c, const struct polic
         if (state == ISSUER_UNKNOWN)
             problem_error(p, node->mark, issuer_hint(p, c, name), "there is no issuer %s",
                           problem_quote(p, name));
-        else if (state == ISSUER_DISABLED && rule->issuers.n == 1)
-            problem_error(p, node->mark, "enable the issuer, or remove the policy",
-                          "issuer %s is disabled: the policy can never apply",
-                          problem_quote(p, name));
-        else if (state == ISSUER_DISABLED)
+        else if (state == ISSUER_DISABLED) /* no error: an issuer may be shut off in an emergency */
             problem_warning(p, node->mark, NULL, "issuer %s is disabled", problem_quote(p, name));
     }
 }

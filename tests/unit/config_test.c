@@ -276,10 +276,9 @@ static const struct mistake mistakes[] = {
      "b.yaml:15:21: error: there is no issuer 'crop'\n"
      "    hint: did you mean 'corp'?\n"},
     {"who: {groups: [agents]}", "who: {issuers: local}",
-     "b.yaml:15:20: error: issuer 'local' is disabled: the policy can never apply\n"
-     "    hint: enable the issuer, or remove the policy\n"},
+     "b.yaml:15:20: warning: issuer 'local' is disabled\n"},
     {"audience: bulkhead", "audience: bulkhead\n    enabled: false",
-     "b.yaml:3:1: error: there is no enabled issuer: nobody could be authenticated\n"
+     "b.yaml:3:1: warning: there is no enabled issuer: nobody can be authenticated\n"
      "    hint: add an entry to 'issuers', or \"local_issuer: {enabled: true}\"\n"},
     {"resources:\n  sales:",
      "  - {name: corp, issuer: https://other.example.com, audience: b}\nresources:\n  sales:",
