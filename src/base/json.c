@@ -53,6 +53,21 @@ needs_escape(unsigned char c)
     return c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
 }
 
+/* Whether any of the eight bytes is not ASCII or needs an escape; may say so of others too. Each
+ * term sets the high bit of a byte that is above 0x7e, below 0x20, '"' or '\\'. */
+static bool
+needs_care(const char *eight)
+{
+    static const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+    uint64_t bytes, quote, slash;
+
+    memcpy(&bytes, eight, sizeof(bytes));
+    quote = bytes ^ ones * '"';
+    slash = bytes ^ ones * '\\';
+    return ((bytes | (bytes + ones) | (bytes - ones * 0x20) | (quote - ones) | (slash - ones)) &
+            high) != 0;
+}
+
 /* The run of bytes from `i` on that may stand in a JSON string as they are. */
 static size_t
 plain_run(struct str s, size_t i)
@@ -62,12 +77,12 @@ plain_run(struct str s, size_t i)
     while (i < s.len) {
         size_t n;
 
-        if (needs_escape((unsigned char)s.ptr[i]))
-            break;
-        if ((unsigned char)s.ptr[i] < 0x80) { /* almost always */
-            i++;
+        if (s.len - i >= 8 && !needs_care(s.ptr + i)) { /* almost always */
+            i += 8;
             continue;
         }
+        if (needs_escape((unsigned char)s.ptr[i]))
+            break;
         if ((n = str_utf8_length(str_skip(s, i))) == 0)
             break;
         i += n;

@@ -94,9 +94,17 @@ bool
 str_is_utf8(struct str s)
 {
     for (size_t i = 0; i < s.len;) {
-        size_t n = str_utf8_length(str_skip(s, i));
+        size_t n;
+        uint64_t eight;
 
-        if (n == 0)
+        if (s.len - i >= sizeof(eight)) { /* ASCII, mostly */
+            memcpy(&eight, s.ptr + i, sizeof(eight));
+            if ((eight & UINT64_C(0x8080808080808080)) == 0) {
+                i += sizeof(eight);
+                continue;
+            }
+        }
+        if ((n = str_utf8_length(str_skip(s, i))) == 0)
             return false;
         i += n;
     }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -940,7 +941,7 @@ test_other_records_have_their_fields(void **state)
 static int
 run_documented_script(const struct fixture *f)
 {
-    char command[256], path[160], *text = malloc(TEXT_MAX), *from, *to;
+    char command[512], path[128], *text = malloc(TEXT_MAX), *from, *to;
     FILE *docs = fopen(BULKHEAD_SOURCE_ROOT "/docs/ledger.md", "rb");
     int status;
 
@@ -978,7 +979,16 @@ test_the_documented_script_agrees(void **state)
     assert_int_not_equal(run_documented_script(f), 0);
 }
 
-/* LEDGER_BENCH=1: records a second, statements of 300 bytes and outcomes. */
+static int64_t
+cpu_us(void)
+{
+    struct timespec used;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
+}
+
+/* LEDGER_BENCH=1: records a second of one core, statements of 300 bytes and outcomes. */
 static void
 test_speed(void **state)
 {
@@ -1006,14 +1016,14 @@ test_speed(void **state)
                            VERDICT_ALLOW);
                 put_outcome(fds[i], round * COMMANDS + k);
             }
-        start = clock_monotonic_us();
         ledger_woken(f->l);
         usleep(LEDGER_BATCH_MS * 1000);
-        us -= LEDGER_BATCH_MS * 1000;
+        start = cpu_us();
         assert_int_equal(ledger_round(f->l, NULL, NULL), OK);
-        us += clock_monotonic_us() - start;
+        us += cpu_us() - start;
     }
-    print_message("%.0f records a second\n", 2.0 * SESSIONS * ROUNDS * COMMANDS * 1e6 / (double)us);
+    print_message("%.0f records a second of one core\n",
+                  2.0 * SESSIONS * ROUNDS * COMMANDS * 1e6 / (double)us);
     for (int i = 0; i < SESSIONS; i++)
         close(fds[i]);
 }
