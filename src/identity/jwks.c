@@ -156,14 +156,14 @@ check_use(const json_t *jwk)
     size_t i;
 
     if (use != NULL && !(json_is_string(use) && str_is(strictjson_str(use), "sig")))
-        return fail(ERR_INVALID, "it is not for signatures (\"use\")");
+        return fail(ERR_INVALID, "its use is not sig");
     if (ops != NULL && !json_is_array(ops))
-        return fail(ERR_INVALID, "its \"key_ops\" is not an array");
+        return fail(ERR_INVALID, "its key_ops are no array");
     json_array_foreach(ops, i, item)
     {
         verify = verify || (json_is_string(item) && str_is(strictjson_str(item), "verify"));
     }
-    return verify ? OK : fail(ERR_INVALID, "it is not for verifying (\"key_ops\")");
+    return verify ? OK : fail(ERR_INVALID, "its key_ops lack verify");
 }
 
 /* Keeps only the members that make the public key, so that the library sees nothing else. Also
@@ -202,7 +202,7 @@ copy_string(const json_t *jwk, const char *name, size_t max, struct arena *arena
     if (value == NULL)
         return OK;
     if (!json_is_string(value) || json_string_length(value) > max)
-        return fail(ERR_INVALID, "its \"%s\" is not a string of at most %zu bytes", name, max);
+        return fail(ERR_INVALID, "its %s is not a string of at most %zu bytes", name, max);
     *out = arena_str(arena, strictjson_str(value));
     return out->ptr == NULL ? fail(ERR_NOMEM, "no memory for a key") : OK;
 }
@@ -215,7 +215,7 @@ read_key(const json_t *jwk, struct arena *arena, struct jwk *key)
 
     *key = (struct jwk){0};
     if (kty.ptr == NULL || !(str_is(kty, "RSA") || str_is(kty, "EC")))
-        return fail(ERR_INVALID, "its kind (\"kty\") is not RSA or EC");
+        return fail(ERR_INVALID, "its kty is not RSA or EC");
     key->kty = str_is(kty, "RSA") ? KTY_RSA : KTY_EC;
     if (json_object_get(jwk, "d") != NULL)
         return fail(ERR_INVALID, "its private half is published");
@@ -284,7 +284,7 @@ mark_ambiguous(struct jwks *set, struct buf *notes)
                 str_equal(set->keys[i].key_id, set->keys[k].key_id))
                 set->keys[i].ambiguous = true;
         if (set->keys[i].ambiguous)
-            note(notes, i, "another key has the same \"kid\"");
+            note(notes, i, "another key has the same kid");
     }
 }
 
