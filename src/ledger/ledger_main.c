@@ -51,8 +51,10 @@ watch(struct process *p, int fd, void *member)
 /* --- sessions ------------------------------------------------------------------------------- */
 
 static void
-drop_member(struct process *p, struct member *m)
+drop_member(struct process *p, struct member *m, const char *reason)
 {
+    /* It reads on until the session has let go of its spool. */
+    err_ignore(ledger_session_gone(p->ledger, m->session, reason, 0));
     (void)table_remove(p->members, key_of(&m->session));
     close(m->channel); /* leaves the poller with it */
     free(m);
@@ -111,6 +113,8 @@ begin_session(struct process *p)
         close(spool);
     if (e != OK) {
         log_error("session_refused", "reason=%s", err_text());
+        if (spool >= 0)
+            err_ignore(ledger_session_gone(p->ledger, announced->session, "failed", 0));
         close(channel);
     }
 }
@@ -119,8 +123,7 @@ begin_session(struct process *p)
 static void
 end_member(struct process *p, struct member *m)
 {
-    err_ignore(ledger_session_gone(p->ledger, m->session, "ended", 0));
-    drop_member(p, m);
+    drop_member(p, m, "ended");
 }
 
 static void
@@ -139,7 +142,7 @@ drop_all_members(struct process *p)
         struct member *m = NULL;
 
         table_each(p->members, drop_any, &m);
-        drop_member(p, m);
+        drop_member(p, m, "ledger full");
     }
 }
 
@@ -154,7 +157,7 @@ cut_misbehaving(struct process *p)
 
         log_error("session_cut", "session=%016llx reason=%s", (unsigned long long)session, why);
         if (m != NULL)
-            drop_member(p, m); /* the session sees the end of its channel, and ends */
+            drop_member(p, m, "cut off"); /* the session sees the end of its channel, and ends */
     }
 }
 
@@ -172,6 +175,7 @@ identify(struct process *p, const struct ipc_session_opened *opened)
         .delegation = {.items = &opened->subject, .n = 1},
         .resource = opened->resource,
         .database = opened->database,
+        .client = opened->client,
         .policy_hash = opened->policy_hash,
         .expires_us = (int64_t)opened->expires_us,
     };
@@ -190,6 +194,7 @@ record_refusal(struct process *p, const struct ipc_session_refused *refused)
         .resource = refused->resource,
         .claimed_subject = refused->subject,
         .claimed_issuer = refused->issuer,
+        .token_id = refused->token_id,
     };
 
     return ledger_session_refused(p->ledger, refused->session, &refusal);
