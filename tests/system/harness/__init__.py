@@ -1,0 +1,1 @@
+"""What the system tests stand on: certificates, PostgreSQL servers, gateways, an identity provider."""
