@@ -221,7 +221,10 @@ void
 door_close(struct door *d, struct str how)
 {
     struct door_private *p = d->private;
-    struct record_note note = {.event = STR("closed"), .text = how};
+    struct record_note note = {.event = STR("closed"),
+                               .text = how,
+                               .bytes_in = stream_received(d->client),
+                               .bytes_out = stream_sent(d->client)};
 
     record_put_note(ledger_link_frames(p->ledger), clock_wall_us(), RECORD_CLOSED, &note);
     keeper_link_close(p->keeper);

@@ -31,6 +31,8 @@ struct stream {
 
     char *buffer; /* holds [start, end) of capacity */
     size_t start, end, capacity;
+
+    uint64_t received, sent; /* bytes consumed and written, without TLS's own */
 };
 
 /* Opening and ending. */
@@ -353,7 +355,10 @@ stream_consume(struct stream *s, size_t n)
 {
     size_t held = s->end - s->start;
 
-    s->start += n < held ? n : held;
+    if (n > held)
+        n = held;
+    s->start += n;
+    s->received += n;
 }
 
 void
@@ -416,7 +421,20 @@ stream_write(struct stream *s, struct str bytes, int64_t deadline_ms)
 {
     if (s->write_closed)
         return fail(ERR_CLOSED, "writing after the end of the stream");
+    s->sent += bytes.len;
     if (s->ssl != NULL)
         return write_tls(s, bytes, deadline_ms);
     return write_clear(s, bytes, deadline_ms);
+}
+
+uint64_t
+stream_received(const struct stream *s)
+{
+    return s->received;
+}
+
+uint64_t
+stream_sent(const struct stream *s)
+{
+    return s->sent;
 }

@@ -61,6 +61,10 @@ void stream_trim(struct stream *s);
 /* [waits] Writes all of `bytes`, or fails. ERR_CLOSED (the peer is gone), ERR_TIMEOUT, … */
 enum err stream_write(struct stream *s, struct str bytes, int64_t deadline_ms);
 
+/* Bytes consumed, and bytes given to stream_write(), since the start; TLS's own not counted. */
+uint64_t stream_received(const struct stream *s);
+uint64_t stream_sent(const struct stream *s);
+
 /* The socket; borrowed. */
 int stream_fd(const struct stream *s);
 
