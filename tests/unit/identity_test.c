@@ -529,6 +529,68 @@ test_without_keys_tokens_are_refused_until_the_provider_is_back(void **state)
     on_fiber(broken_provider);
 }
 
+static enum err slow_result;
+
+static void
+verify_slow(void *arg)
+{
+    struct buf token = buf_make(8192);
+
+    slow_result = verify(shared,
+                         forge_token(rsa, "RS256", "{\"alg\":\"RS256\",\"typ\":\"at+jwt\"}",
+                                     "{\"iss\":\"https://slow.example\"}", &token),
+                         NULL, NULL);
+    (void)arg;
+    buf_free(&token);
+}
+
+static void
+slow_provider(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct config_issuer issuers[2] = {corp(), corp()};
+    struct config config = configuration(issuers, 2);
+    struct buf token = buf_make(8192);
+    int64_t started = clock_monotonic_ms();
+    int silent = socket(AF_INET, SOCK_STREAM, 0);
+    socklen_t len = sizeof(address);
+    struct fiber *fiber;
+    char url[80];
+
+    /* It takes connections and says nothing. */
+    assert_int_equal(bind(silent, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(silent, 4), 0);
+    assert_int_equal(getsockname(silent, (struct sockaddr *)&address, &len), 0);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/keys", ntohs(address.sin_port));
+    publish(rsa, "one", ec, "two");
+    issuers[0].name = STR("slow");
+    issuers[0].issuer = STR("https://slow.example");
+    issuers[0].jwks_uri = str_from(url);
+    slow_result = OK;
+    assert_int_equal(identity_open(&config, &shared), OK);
+    assert_int_equal(fiber_start("slow", verify_slow, NULL, &fiber), OK);
+    fiber_yield();
+    assert_int_equal(verify(shared, mint(rsa, "RS256", "one", "", &token), NULL, NULL), OK);
+    assert_int_equal(slow_result, OK); /* it still waits */
+    fiber_cancel(fiber);
+    fiber_join(fiber);
+    assert_int_equal(slow_result, ERR_CANCELED);
+    identity_close(shared);
+    assert_true(clock_monotonic_ms() - started < 5000);
+    close(silent);
+    buf_free(&token);
+}
+
+static void
+test_a_silent_provider_holds_up_no_other_and_no_end(void **state)
+{
+    int64_t started = clock_monotonic_ms();
+
+    (void)state;
+    on_fiber(slow_provider);
+    assert_true(clock_monotonic_ms() - started < 8000);
+}
+
 static void
 one_use(void)
 {
@@ -609,6 +671,7 @@ main(void)
         cmocka_unit_test(test_local_tokens_are_issued_verified_and_revoked),
         cmocka_unit_test(test_keys_are_discovered_and_rotated_with_few_fetches),
         cmocka_unit_test(test_without_keys_tokens_are_refused_until_the_provider_is_back),
+        cmocka_unit_test(test_a_silent_provider_holds_up_no_other_and_no_end),
         cmocka_unit_test(test_a_one_use_token_is_accepted_once_even_over_a_restart),
         cmocka_unit_test(test_an_unknown_issuer_and_a_forged_local_token_are_refused),
     };
