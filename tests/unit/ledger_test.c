@@ -8,8 +8,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -890,6 +892,37 @@ test_a_disk_that_is_almost_full_stops_new_commands(void **state)
     assert_true(ledger_accepting(f->l));
 }
 
+/* The limit on a file's size stands in for a full disk: a write ends in the middle of a record. */
+static void
+test_a_full_disk_stops_commands_and_loses_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct rlimit before, low;
+    int fd = begin_session(f, 1);
+
+    identify(f, 1, STR("agent"));
+    for (uint64_t i = 1; i <= 20; i++)
+        put_intent(fd, i, STR("select 1"), VERDICT_ALLOW);
+    close(fd);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    low = before;
+    low.rlim_cur = 5000;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+    drain(f);
+    assert_false(ledger_accepting(f->l));
+    assert_int_equal(ledger_note(f->l, 0, STR("test"), STR("while full")), OK);
+    assert_int_equal(ledger_admin(f->l, STR("root"), STR("kill"), STR(""), STR("")),
+                     ERR_UNAVAILABLE);
+    drain(f);
+    assert_false(ledger_accepting(f->l));
+    assert_in_range(ledger_timeout_ms(f->l), 0, 1000);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    drain(f);
+    assert_true(ledger_accepting(f->l));
+    assert_verifies(f, 23);
+}
+
 static void
 test_the_loop_sleeps_until_it_is_woken_and_then_gathers(void **state)
 {
@@ -1058,6 +1091,7 @@ main(void)
         T(test_a_backlog_ends_the_session_but_is_recorded),
         T(test_a_frame_half_written_is_completed_later_or_reported),
         T(test_a_disk_that_is_almost_full_stops_new_commands),
+        T(test_a_full_disk_stops_commands_and_loses_nothing),
         T(test_the_loop_sleeps_until_it_is_woken_and_then_gathers),
         T(test_other_records_have_their_fields),
         T(test_the_documented_script_agrees),
