@@ -9,8 +9,6 @@
 #include "config/check.h"
 #include "config/schema.h"
 
-enum { SECRET_BYTES_MAX = 64 << 10 };
-
 /* Up to and including the last '/'. */
 static struct str
 folder_of(struct str path)
@@ -207,8 +205,8 @@ config_read_secret(const struct config_secret *secret, struct buf *out)
         return buf_ok(out);
     }
     /* All of it at once: growing would leave copies behind. */
-    if ((e = buf_reserve(out, SECRET_BYTES_MAX + 1)) == OK &&
-        (e = read_file(name, SECRET_BYTES_MAX, out)) == OK)
+    if ((e = buf_reserve(out, out->max)) == OK &&
+        (e = read_file(name, out->max - 1, out)) == OK)
         cut_new_line(out);
     return e;
 }

@@ -136,7 +136,7 @@ enum err config_read(const char *path, struct arena *arena, struct config_report
 const struct config_resource *config_find_resource(const struct config *c, struct str name);
 
 /* The value of a secret, read now. A file's trailing newline is cut. ERR_NOT_FOUND, ERR_IO,
- * ERR_LIMIT. End `out` with buf_free_secret(). */
+ * ERR_LIMIT: more than fits into `out`. End `out` with buf_free_secret(). */
 enum err config_read_secret(const struct config_secret *secret, struct buf *out);
 
 /* JSON Schema (draft 2020-12) for editors, and the reference in Markdown. */
