@@ -399,7 +399,8 @@ sql_on_object_statement(struct sql_walk *w, const ProtobufCMessage *m)
     if (m->descriptor == &pg_query__comment_stmt__descriptor) {
         const PgQuery__CommentStmt *s = (const PgQuery__CommentStmt *)m;
 
-        return sql_demand_object(w, CLASSES(ALTER), 0, s->objtype, s->object);
+        return sql_demand_object(w, CLASSES(ALTER), sql_object_effect(s->objtype), s->objtype,
+                                 s->object);
     }
     if (m->descriptor == &pg_query__sec_label_stmt__descriptor) {
         const PgQuery__SecLabelStmt *s = (const PgQuery__SecLabelStmt *)m;

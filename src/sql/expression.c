@@ -19,10 +19,43 @@ sql_find_cte(const struct sql_scope *scope, struct str name, const struct sql_sc
     return NULL;
 }
 
+/* pg_subscription is an ordinary catalog, which pg_dump reads, but for one column with passwords:
+ * that one, and whatever may hold it unnamed, is a secret. */
+static enum err
+subscription_secret(struct sql_walk *w)
+{
+    return sql_demand(w, CLASSES(ADMIN) | CLASSES(SECRETS), OBJECT_RELATION, sql_str("pg_catalog"),
+                      sql_str("pg_subscription"));
+}
+
+/* Notes what a FROM item calls pg_subscription, before the columns are looked at. */
+static void
+find_subscription(struct sql_walk *w, const PgQuery__Node *item)
+{
+    const PgQuery__RangeVar *rv;
+
+    if (item == NULL)
+        return;
+    if (item->node_case == PG_QUERY__NODE__NODE_JOIN_EXPR) {
+        find_subscription(w, item->join_expr->larg);
+        find_subscription(w, item->join_expr->rarg);
+    }
+    if (item->node_case != PG_QUERY__NODE__NODE_RANGE_VAR)
+        return;
+    rv = item->range_var;
+    if (strcmp(rv->relname, "pg_subscription") == 0 && w->subscription.len == 0 &&
+        (rv->alias == NULL || rv->alias->n_colnames == 0))
+        w->subscription = sql_str(rv->alias != NULL ? rv->alias->aliasname : rv->relname);
+}
+
 enum err
 sql_on_relation(struct sql_walk *w, const ProtobufCMessage *m)
 {
     const PgQuery__RangeVar *rv = (const PgQuery__RangeVar *)m;
+
+    if (strcmp(rv->relname, "pg_subscription") == 0 &&
+        !str_is(w->subscription, rv->alias != NULL ? rv->alias->aliasname : rv->relname))
+        return subscription_secret(w);
 
     if (rv->schemaname[0] == '\0' && rv->catalogname[0] == '\0' &&
         sql_find_cte(w->scope, sql_str(rv->relname), NULL) != NULL)
@@ -35,11 +68,15 @@ sql_on_column(struct sql_walk *w, const ProtobufCMessage *m)
 {
     const PgQuery__ColumnRef *ref = (const PgQuery__ColumnRef *)m;
 
-    /* the one column of an otherwise ordinary catalog that holds passwords */
-    for (size_t i = 0; i < ref->n_fields; i++)
-        if (str_is(sql_node_text(ref->fields[i]), "subconninfo"))
-            return sql_demand(w, CLASSES(ADMIN) | CLASSES(SECRETS), OBJECT_RELATION,
-                              sql_str("pg_catalog"), sql_str("pg_subscription"));
+    for (size_t i = 0; i < ref->n_fields; i++) {
+        struct str name = sql_node_text(ref->fields[i]);
+        bool unnamed = w->subscription.len > 0 &&
+                       (ref->fields[i]->node_case == PG_QUERY__NODE__NODE_A_STAR ||
+                        (i + 1 == ref->n_fields && str_equal(name, w->subscription)));
+
+        if (unnamed || str_is(name, "subconninfo"))
+            return subscription_secret(w);
+    }
     return sql_walk_children(w, m);
 }
 
@@ -346,6 +383,8 @@ sql_on_select(struct sql_walk *w, const ProtobufCMessage *m)
 
     e = enter_with(w, select->with_clause, &scope);
     w->pg_settings_name = one_setting(select);
+    for (size_t i = 0; i < select->n_from_clause; i++)
+        find_subscription(w, select->from_clause[i]);
     if (e == OK)
         e = row_locks(w, select);
     if (e == OK && select->into_clause != NULL)

@@ -145,11 +145,18 @@ demand(struct sql_walk *w, class_set verb, class_set effect, const struct object
     if (e != OK)
         return e;
     /* code that can be planted runs later, on behalf of others */
-    if (t->code && (verb & (CLASSES(CREATE) | CLASSES(ALTER))) != 0 &&
-        (classes & CLASSES(DDL)) != 0)
+    if (t->code && effect == 0 && (verb & (CLASSES(CREATE) | CLASSES(ALTER))) != 0)
         return sql_demand(w, CLASSES(CODE) | (t->classes & ~CLASS_EFFECTS_MASK), t->kind, schema,
                           name);
     return OK;
+}
+
+class_set
+sql_object_effect(PgQuery__ObjectType type)
+{
+    const struct object_type *t = type_of(type);
+
+    return t == NULL ? 0 : t->classes & CLASS_EFFECTS_MASK;
 }
 
 enum err

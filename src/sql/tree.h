@@ -33,6 +33,7 @@ struct sql_walk {
     class_set extra;             /* named classes that every demand gets: EXPLAIN, COPY OUT */
     bool plan_only;              /* EXPLAIN without ANALYZE: writes are only planned */
     struct str pg_settings_name; /* … FROM pg_settings WHERE name = '…' */
+    struct str subscription;     /* what a query calls pg_subscription */
 };
 
 typedef enum err sql_handler(struct sql_walk *w, const ProtobufCMessage *m);

@@ -271,6 +271,29 @@ constants_only(const struct place *p, PgQuery__Node **nodes, size_t n)
     return true;
 }
 
+/* The same for a writing CTE: what it returns is what it inserted or narrowed. */
+static bool
+write_bounds(const struct place *p, const PgQuery__Node *n)
+{
+    struct place own = {.w = p->w, .depth = p->depth};
+
+    switch (n->node_case) {
+    case PG_QUERY__NODE__NODE_INSERT_STMT:
+        return n->insert_stmt->with_clause == NULL &&
+               query_bounds(p, n->insert_stmt->select_stmt, NULL);
+    case PG_QUERY__NODE__NODE_UPDATE_STMT:
+        own.target = n->update_stmt->relation;
+        return n->update_stmt->n_from_clause == 0 && own.target != NULL &&
+               narrows(&own, n->update_stmt->where_clause);
+    case PG_QUERY__NODE__NODE_DELETE_STMT:
+        own.target = n->delete_stmt->relation;
+        return n->delete_stmt->n_using_clause == 0 && own.target != NULL &&
+               narrows(&own, n->delete_stmt->where_clause);
+    default:
+        return false;
+    }
+}
+
 /* Whether the rows of a query are fewer than the target's in a way that its structure shows: they
  * are constants, come from other tables, or from the target under a WHERE that narrows. */
 static bool
@@ -279,9 +302,10 @@ query_bounds(const struct place *p, const PgQuery__Node *query, const char *colu
     struct place inner = *p;
     const PgQuery__SelectStmt *s;
 
-    if (query == NULL || query->node_case != PG_QUERY__NODE__NODE_SELECT_STMT ||
-        ++inner.depth > DEPTH_MAX)
+    if (query == NULL || ++inner.depth > DEPTH_MAX)
         return false;
+    if (query->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
+        return write_bounds(&inner, query);
     s = query->select_stmt;
     if (s->with_clause != NULL || s->op > PG_QUERY__SET_OPERATION__SETOP_NONE)
         return false;
@@ -491,6 +515,8 @@ narrows(const struct place *p, const PgQuery__Node *n)
         return target_column(p, n) != NULL && !is_system_column(target_column(p, n));
     case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
         arg = n->boolean_test->arg;
+        if (n->boolean_test->booltesttype == PG_QUERY__BOOL_TEST_TYPE__IS_TRUE && narrows(p, arg))
+            return true;
         return (n->boolean_test->booltesttype == PG_QUERY__BOOL_TEST_TYPE__IS_TRUE ||
                 n->boolean_test->booltesttype == PG_QUERY__BOOL_TEST_TYPE__IS_FALSE) &&
                arg != NULL && target_column(p, arg) != NULL;
