@@ -141,6 +141,7 @@ specialise(const struct keeper_session *s, const struct edition *edition,
     if (residual_allows_anything(*out))
         return OK;
     residual_free(*out);
+    *out = NULL;
     return fail(ERR_DENIED, "no rule lets %.*s use resource \"%.*s\"",
                 STR_ARG(shortened(s->principal.subject, TEXT_SHOWN_MAX)), STR_ARG(resource->name));
 }
