@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -340,10 +341,22 @@ record_service_event(struct process *p, const struct ipc_service_event *m)
     return ledger_note(p->ledger, 0, m->event, m->detail);
 }
 
+/* The supervisor reaped a session that a signal ended. */
+static enum err
+record_death(struct process *p, const struct ipc_session_ended *ended)
+{
+    char text[32];
+
+    (void)snprintf(text, sizeof(text), "signal %d", WTERMSIG((int)ended->wait_status));
+    return ledger_note(p->ledger, ended->session, STR("session_died"), str_from(text));
+}
+
 static enum err
 obey_supervisor(struct process *p)
 {
     switch (p->packet.type) {
+    case IPC_TYPE_SESSION_ENDED:
+        return record_death(p, &p->packet.message.session_ended);
     case IPC_TYPE_CONFIGURE:
         return configure(p);
     case IPC_TYPE_PEER:

@@ -293,13 +293,15 @@ session_add(struct supervisor *s, const struct ipc_session_started *started)
 static void
 report_end(struct supervisor *s, uint64_t id, int status)
 {
-    char detail[128];
+    struct ipc_session_ended message = {.session = id, .wait_status = (uint64_t)status};
+    const struct service *ledger = service_of(s, IPC_SERVICE_LEDGER);
 
     if (!WIFSIGNALED(status))
         return;
-    (void)snprintf(detail, sizeof(detail), "session=%016llx signal=%d", (unsigned long long)id,
-                   WTERMSIG(status));
-    tell(s, "session", "session_died", detail);
+    log_error("session_died", "session=%016llx signal=%d", (unsigned long long)id,
+              WTERMSIG(status));
+    if (ledger->channel >= 0)
+        err_ignore(ipc_send(ledger->channel, IPC_TYPE_SESSION_ENDED, &message, NULL, 0));
     /* Address layouts must not be there to be probed again: the next session's listener is a
      * fresh execution. Sessions that we killed ourselves (SIGKILL) showed nothing. */
     if (WTERMSIG(status) != SIGKILL)
