@@ -48,7 +48,12 @@ struct keeper_session {
     int64_t opened_us;
     uint32_t cancel_id;
     unsigned char cancel_secret[CANCEL_SECRET_BYTES];
+
+    /* What a session may still ask for: a compromised one gets no more than an honest one needs. */
     unsigned proofs_left;
+    unsigned server_signatures_left;
+    unsigned client_signatures_left;
+    unsigned cancels_left;
 };
 
 /* --- answers -------------------------------------------------------------------------------- */
@@ -349,7 +354,6 @@ grant(struct keeper_session *s, const struct ipc_authenticate *question,
         (e = record_opening(s, question)) == OK && (e = send_grant(s, &files)) == OK) {
         s->authenticated = true;
         s->opened_us = clock_wall_us();
-        s->proofs_left = 1;
         if (s->keeper->listener >= 0)
             err_ignore(ipc_send(s->keeper->listener, IPC_TYPE_SESSION_AUTHENTICATED, &authenticated,
                                 NULL, 0)); /* else it is not counted, that is all */
@@ -395,6 +399,12 @@ authenticate(struct keeper_session *s, const struct ipc_authenticate *question)
 
 /* --- proofs, signatures, cancels ------------------------------------------------------------ */
 
+static bool
+take_one(unsigned *left)
+{
+    return *left > 0 ? (*left)--, true : false;
+}
+
 /* A password in clear leaves the keeper only towards a verified server or within this host. */
 static enum err
 reveal_password(const struct keeper_session *s, struct str password, struct str *out)
@@ -414,9 +424,8 @@ prove(struct keeper_session *s, const struct ipc_prove *question)
     char md5[36];
     enum err e;
 
-    if (!s->authenticated || s->ended || s->proofs_left == 0)
+    if (!s->authenticated || s->ended || !take_one(&s->proofs_left))
         return answer(s, fail(ERR_DENIED, "no proof is due"), first, second);
-    s->proofs_left--;
     if (!secrets_password(s->edition->secrets, s->resource_index, &password)) {
         e = fail(ERR_DENIED, "the target asks for a password, and the resource has none");
     } else if (question->kind == IPC_PROOF_SCRAM_SHA_256) {
@@ -435,12 +444,18 @@ prove(struct keeper_session *s, const struct ipc_prove *question)
     return e == OK ? answer(s, OK, first, second) : answer(s, e, STR(""), STR(""));
 }
 
+/* One handshake with the client, before it is authenticated; one with the target, and one for
+ * each cancel request towards it. */
 static EVP_PKEY *
-signing_key(const struct keeper_session *s, bool for_server)
+signing_key(struct keeper_session *s, bool for_server)
 {
     if (for_server)
-        return secrets_server_key(s->keeper->edition->secrets);
-    return s->authenticated ? secrets_client_key(s->edition->secrets, s->resource_index) : NULL;
+        return !s->authenticated && take_one(&s->server_signatures_left)
+                   ? secrets_server_key(s->keeper->edition->secrets)
+                   : NULL;
+    return s->authenticated && !s->ended && take_one(&s->client_signatures_left)
+               ? secrets_client_key(s->edition->secrets, s->resource_index)
+               : NULL;
 }
 
 static enum err
@@ -472,8 +487,10 @@ cancel_owner(struct keeper_session *owner)
 
     if (dial(&resource->address, clock_monotonic_ms() + resource->connect_seconds * INT64_C(1000),
              &fd) == OK) {
-        if (table_get(k->sessions, key_of_session(&id)) == owner) /* it may have gone meanwhile */
+        if (table_get(k->sessions, key_of_session(&id)) == owner) { /* it may have gone meanwhile */
+            owner->client_signatures_left = 1;
             err_ignore(ipc_send(owner->channel, IPC_TYPE_CANCEL_TARGET, &message, &fd, 1));
+        }
         close(fd);
     }
     edition_release(edition);
@@ -486,8 +503,8 @@ cancel(struct keeper_session *s, const struct ipc_cancel *question)
     struct keeper_session *owner = table_get(s->keeper->cancels, key_of_cancel(&id));
     size_t n = question->secret.len;
 
-    if (owner != NULL && !owner->ended && n >= CANCEL_SECRET_BYTES_MIN &&
-        n <= CANCEL_SECRET_BYTES &&
+    if (take_one(&s->cancels_left) && owner != NULL && !owner->ended &&
+        n >= CANCEL_SECRET_BYTES_MIN && n <= CANCEL_SECRET_BYTES &&
         str_equal_secret(question->secret, (struct str){(const char *)owner->cancel_secret, n}))
         cancel_owner(owner);
     return answer(s, OK, STR(""), STR(""));
@@ -571,6 +588,8 @@ sessions_begin(struct keeper *k, const struct ipc_session_new *announced, int ch
         s->keeper = k;
         s->id = announced->session;
         s->channel = channel;
+        s->proofs_left = s->server_signatures_left = s->client_signatures_left = 1;
+        s->cancels_left = 1;
         s->protocol = arena_str(s->arena, announced->protocol);
         s->fixed_resource = arena_str(s->arena, announced->resource);
         if (announced->source.len == sizeof(s->source))

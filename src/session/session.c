@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -77,6 +78,7 @@ session_run(const struct session_setup *setup)
     char id[SESSION_TEXT_BYTES];
 
     session_id_text(setup->id, id);
+    (void)prctl(PR_SET_NAME, "session", 0, 0, 0);
     log_set_process("session");
     log_set_session(id);
     ignore_group_signals();

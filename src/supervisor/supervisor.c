@@ -846,6 +846,7 @@ supervisor_run_service(const char *name, int channel)
     for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
         if (strcmp(name, ipc_service_name(services[i].kind)) == 0) {
             log_setup(name, false, LOG_LEVEL_INFO);
+            (void)prctl(PR_SET_NAME, name, 0, 0, 0);
             (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
             (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
             return services[i].run(channel);
