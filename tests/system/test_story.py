@@ -1,7 +1,12 @@
 """The story that Bulkhead exists for: an agent migrates the test database, is refused production
 and DROP DATABASE, and the operator reads and verifies the record of every command."""
+import time
+from datetime import datetime
+
 import psycopg2
 import pytest
+
+from harness.wire import Wire, query
 
 MIGRATION = """\
 BEGIN;
@@ -160,29 +165,44 @@ def test_an_unknown_resource_is_refused(story):
 
 
 def test_revoking_a_token_ends_its_sessions(story):
-    connection = story.connect()
-    token_id = story.record(type="session_opened")["identity"]["token_id"]
-    story.cli("token", "revoke", token_id)
-    closed = story.record(type="session_closed")
-    assert closed["reason"] == "revoked" or "revoked" in str(closed)
-    with pytest.raises(psycopg2.Error):
-        connection.cursor().execute("SELECT 1")
+    with Wire(story) as client:
+        assert client.login(story.token()) is None
+        token_id = story.record(type="session_opened")["identity"]["token_id"]
+        begun = time.monotonic()
+        story.cli("token", "revoke", token_id)
+        error = client.error()
+        assert time.monotonic() - begun < 2
+    assert error["S"] == "FATAL" and "revoked" in error["M"]
+    assert story.record(type="session_closed")["session"]
     acts = [r["action"] for r in story.records_now(type="admin_action")]
     assert acts == ["token_issue", "token_revoke"]
 
 
+def test_a_revoked_token_opens_no_session(story):
+    token = story.token()
+    story.connect(token=token).close()
+    token_id = story.record(type="session_opened")["identity"]["token_id"]
+    story.cli("token", "revoke", token_id)
+    with Wire(story) as client:
+        assert "revoked" in client.login(token)["M"]
+
+
 def test_an_expired_token_ends_its_sessions(story):
-    connection = story.connect(token=story.token(ttl="3s"))
-    connection.cursor().execute("SELECT 1")
-    story.records(type="session_closed", timeout=10)
-    with pytest.raises(psycopg2.Error) as refusal:
-        connection.cursor().execute("SELECT 1")
-    assert "expired" in str(refusal.value)
+    with Wire(story) as client:
+        assert client.login(story.token(ttl="3s")) is None
+        client.send(query("SELECT 1"))
+        client.read_until("Z")
+        error = client.error()
+    assert error["S"] == "FATAL" and "expired" in error["M"]
+    expires = story.records_now(type="session_opened")[0]["expires"]
+    closed = story.record(type="session_closed")["time"]
+    late = datetime.fromisoformat(closed) - datetime.fromisoformat(expires)
+    assert late.total_seconds() < 2
 
 
 def test_explain_says_what_the_gateway_does(story, tmp_path):
     claims = tmp_path / "claims.json"
-    claims.write_text('{"iss": "local", "sub": "agent-7", "groups": ["deploy-agents"]}')
+    claims.write_text('{"iss": "urn:bulkhead:local", "sub": "agent-7", "groups": ["deploy-agents"]}')
     done = story.cli("explain", "--as", claims, "--resource", "test", "--sql", "DROP DATABASE app",
                      check=False)
     assert "deny" in done.stdout and "never" in done.stdout
