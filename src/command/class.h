@@ -18,7 +18,7 @@ typedef uint64_t class_set;
 
 /* X(symbol, "name", "what it covers") */
 #define COMMAND_EFFECTS(X)                                                                         \
-    X(READ, "read", "Reading data: SELECT, COPY TO the client, SHOW, FETCH.")                      \
+    X(READ, "read", "Reading data: SELECT, COPY TO the client, SHOW.")                             \
     X(WRITE, "write", "Changing rows: INSERT, UPDATE, DELETE, MERGE, COPY FROM the client.")       \
     X(DDL, "ddl", "Creating, changing or dropping objects inside a database.")                     \
     X(GRANT, "grant", "Privileges, roles, ownership and row-security policies.")                   \
@@ -36,31 +36,36 @@ typedef uint64_t class_set;
     X(MASS_WRITE, "mass-write",                                                                    \
       "UPDATE or DELETE without WHERE or with one that does not narrow, TRUNCATE.")                \
     X(TRUNCATE, "truncate", "TRUNCATE.")                                                           \
-    X(ROW_LOCK, "row-lock", "SELECT … FOR UPDATE, SHARE and their kin.")                           \
-    X(TABLE_LOCK, "table-lock", "LOCK TABLE.")                                                     \
+    X(ROW_LOCK, "row-lock", "SELECT … FOR UPDATE, SHARE and their kin: a write.")                  \
+    X(TABLE_LOCK, "table-lock", "LOCK TABLE: a read in ACCESS SHARE mode, else a write.")          \
     X(CREATE, "create", "CREATE of any object, CREATE … AS and SELECT INTO included.")             \
-    X(ALTER, "alter", "ALTER of any object, COMMENT and SECURITY LABEL included.")                 \
+    X(ALTER, "alter", "ALTER of any object, and COMMENT.")                                         \
     X(DROP, "drop", "DROP of any object.")                                                         \
     X(DROP_TABLE, "drop-table", "DROP TABLE.")                                                     \
     X(DROP_SCHEMA, "drop-schema", "DROP SCHEMA.")                                                  \
     X(DROP_DATABASE, "drop-database", "DROP DATABASE.")                                            \
     X(CREATE_DATABASE, "create-database", "CREATE DATABASE.")                                      \
-    X(EXTENSION, "extension", "CREATE, ALTER or DROP EXTENSION.")                                  \
+    X(EXTENSION, "extension",                                                                      \
+      "CREATE, ALTER or DROP EXTENSION; the first two also need effect code.")                     \
     X(DEFINE_CODE, "define-code",                                                                  \
-      "CREATE or ALTER of functions, procedures, triggers, rules, operators, casts, languages.")   \
+      "Functions, procedures, triggers, rules, operators, casts, languages: creating or changing " \
+      "one also needs effect code, for it runs later.")                                            \
     X(TEMPORARY, "temporary", "Temporary tables, views and sequences.")                            \
     X(ROLE_CHANGE, "role-change",                                                                  \
       "CREATE, ALTER or DROP ROLE, SET ROLE, SET SESSION AUTHORIZATION, REASSIGN OWNED.")          \
     X(PRIVILEGE_CHANGE, "privilege-change",                                                        \
-      "GRANT, REVOKE, ALTER DEFAULT PRIVILEGES, ALTER … OWNER TO.")                                \
+      "GRANT, REVOKE, ALTER DEFAULT PRIVILEGES, ALTER … OWNER TO, policies, SECURITY LABEL.")      \
     X(TRANSACTION, "transaction", "BEGIN, COMMIT, ROLLBACK, SAVEPOINT and their kin.")             \
-    X(TWO_PHASE, "two-phase", "PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED.")          \
-    X(SET, "set", "SET, RESET and set_config() of settings.")                                      \
+    X(TWO_PHASE, "two-phase",                                                                      \
+      "PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED (effect admin).")                   \
+    X(SET, "set", "SET, RESET and set_config() of harmless settings.")                             \
     X(CURSOR, "cursor", "DECLARE, FETCH, MOVE, CLOSE.")                                            \
     X(PREPARED, "prepared", "PREPARE, EXECUTE, DEALLOCATE.")                                       \
     X(LISTEN_NOTIFY, "listen-notify", "LISTEN, UNLISTEN, NOTIFY, pg_notify().")                    \
-    X(EXPLAIN, "explain", "EXPLAIN; with ANALYZE the explained statement counts as run.")          \
-    X(LARGE_OBJECT, "large-object", "Large objects: lo_*() and loread(), lowrite().")              \
+    X(EXPLAIN, "explain",                                                                          \
+      "EXPLAIN of what is only read or planned; what ANALYZE runs counts as run.")                 \
+    X(LARGE_OBJECT, "large-object",                                                                \
+      "Large objects: lo_*(), loread(), lowrite(), but for lo_import() and lo_export().")          \
     X(SERVER_FILES, "server-files",                                                                \
       "Files of the server: COPY to or from a file, pg_read_file(), lo_import(), file_fdw.")       \
     X(COPY_PROGRAM, "copy-program", "COPY to or from a PROGRAM.")                                  \
@@ -80,7 +85,7 @@ typedef uint64_t class_set;
     X(REPLICATION, "replication", "Publications, subscriptions, replication slots and origins.")   \
     X(SECRETS, "secrets",                                                                          \
       "Catalogs that hold secrets or other sessions' data: pg_authid, pg_shadow, pg_statistic, "   \
-      "pg_largeobject.")                                                                           \
+      "pg_stats, pg_largeobject, pg_user_mappings, pg_stat_activity and their kin.")               \
     X(ADVISORY_LOCK, "advisory-lock", "pg_advisory_lock() and its kin.")                           \
     X(CATALOG_WRITE, "catalog-write", "Writing to system catalogs directly.")
 

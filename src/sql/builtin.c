@@ -47,8 +47,8 @@ static const struct function_class {
 } function_classes[] = {
     {"nextval", false, CLASSES(WRITE)},
     {"setval", false, CLASSES(WRITE)},
-    {"lo_import", false, CLASSES(ADMIN) | CLASSES(SERVER_FILES) | CLASSES(LARGE_OBJECT)},
-    {"lo_export", false, CLASSES(ADMIN) | CLASSES(SERVER_FILES) | CLASSES(LARGE_OBJECT)},
+    {"lo_import", false, CLASSES(ADMIN) | CLASSES(SERVER_FILES)},
+    {"lo_export", false, CLASSES(ADMIN) | CLASSES(SERVER_FILES)},
     {"lo_get", false, CLASSES(READ) | CLASSES(LARGE_OBJECT)},
     {"loread", false, CLASSES(READ) | CLASSES(LARGE_OBJECT)},
     {"lo_", true, CLASSES(WRITE) | CLASSES(LARGE_OBJECT)},

@@ -405,7 +405,8 @@ sql_on_object_statement(struct sql_walk *w, const ProtobufCMessage *m)
     if (m->descriptor == &pg_query__sec_label_stmt__descriptor) {
         const PgQuery__SecLabelStmt *s = (const PgQuery__SecLabelStmt *)m;
 
-        return sql_demand_object(w, CLASSES(ALTER), CLASSES(GRANT), s->objtype, s->object);
+        return sql_demand_object(w, CLASSES(PRIVILEGE_CHANGE), CLASSES(GRANT), s->objtype,
+                                 s->object);
     }
     if (m->descriptor == &pg_query__alter_object_depends_stmt__descriptor) {
         const PgQuery__AlterObjectDependsStmt *s = (const PgQuery__AlterObjectDependsStmt *)m;

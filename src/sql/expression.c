@@ -242,6 +242,29 @@ sql_on_sample(struct sql_walk *w, const ProtobufCMessage *m)
     return sql_walk_others(w, m, sample->method, NULL);
 }
 
+/* Functions in FROM are pairs of a call and its column definitions, an empty entry if it has none.
+ */
+enum err
+sql_on_range_function(struct sql_walk *w, const ProtobufCMessage *m)
+{
+    const PgQuery__RangeFunction *f = (const PgQuery__RangeFunction *)m;
+    enum err e;
+
+    for (size_t i = 0; i < f->n_functions; i++) {
+        const PgQuery__Node *pair = f->functions[i];
+        size_t n;
+
+        if (pair->node_case != PG_QUERY__NODE__NODE_LIST || pair->list->n_items == 0)
+            return fail(ERR_UNSUPPORTED, "the gateway cannot analyse a function in FROM");
+        n = pair->list->n_items;
+        if (n == 2 && pair->list->items[1]->node_case == PG_QUERY__NODE__NODE__NOT_SET)
+            n = 1;
+        if ((e = sql_walk_nodes(w, pair->list->items, n)) != OK)
+            return e;
+    }
+    return sql_walk_others(w, m, f->functions, NULL);
+}
+
 /* Walks the queries of a WITH clause and leaves w->scope so that its names are visible;
  * `scope` must outlive that. Without RECURSIVE each query sees those before it; with it, all. */
 static enum err

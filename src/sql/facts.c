@@ -48,6 +48,29 @@ parse_error(const PgQueryError *error)
     return fail(ERR_PROTOCOL, "%.300s", error->message);
 }
 
+int
+sql_error_position(struct str text, struct str *message)
+{
+    static const struct str before = STR_INIT(" (at character ");
+    int position = 0, factor = 1;
+    size_t i = text.len;
+
+    *message = text;
+    if (i == 0 || text.ptr[--i] != ')')
+        return 0;
+    for (; i > 0 && text.ptr[i - 1] >= '0' && text.ptr[i - 1] <= '9'; i--) {
+        if (factor > SQL_TEXT_MAX * 10)
+            return 0;
+        position += (text.ptr[i - 1] - '0') * factor;
+        factor *= 10;
+    }
+    if (position == 0 || i < before.len ||
+        memcmp(text.ptr + i - before.len, before.ptr, before.len) != 0)
+        return 0;
+    message->len = i - before.len;
+    return position;
+}
+
 /* The tree lives in `tree` alone; the parser's own memory is given back at once. */
 static enum err
 parse(struct str text, struct arena *tree, PgQuery__ParseResult **out)

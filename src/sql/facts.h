@@ -56,4 +56,8 @@ struct sql_facts {
  * ERR_NOMEM. */
 enum err sql_analyze(struct str text, struct arena *arena, struct sql_facts *out);
 
+/* The position that the text of such an ERR_PROTOCOL ends with, from 1 and in characters; 0: none.
+ * `*message` is the rest: the parser's own words. */
+int sql_error_position(struct str text, struct str *message);
+
 #endif

@@ -138,8 +138,8 @@ demand(struct sql_walk *w, class_set verb, class_set effect, const struct object
     class_set classes = t->classes | verb;
     enum err e;
 
-    if (effect != 0)
-        classes = (classes & ~CLASS_EFFECTS_MASK) | effect;
+    if (effect != 0 && effect != (t->classes & CLASS_EFFECTS_MASK))
+        classes = effect | verb;
     e = rv != NULL ? sql_demand_relation(w, classes, rv)
                    : sql_demand(w, classes, t->kind, schema, name);
     if (e != OK)

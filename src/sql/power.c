@@ -107,7 +107,7 @@ enum err
 sql_on_owner(struct sql_walk *w, const ProtobufCMessage *m)
 {
     const PgQuery__AlterOwnerStmt *s = (const PgQuery__AlterOwnerStmt *)m;
-    class_set verb = CLASSES(ALTER) | CLASSES(PRIVILEGE_CHANGE);
+    class_set verb = CLASSES(PRIVILEGE_CHANGE);
 
     if (s->relation != NULL)
         return sql_demand_object_relation(w, verb, CLASSES(GRANT), s->object_type, s->relation);
@@ -159,8 +159,7 @@ sql_on_server(struct sql_walk *w, const ProtobufCMessage *m)
     if (d == &pg_query__check_point_stmt__descriptor)
         return sql_demand_none(w, CLASSES(ADMIN) | CLASSES(MAINTENANCE));
     if (d == &pg_query__load_stmt__descriptor)
-        return sql_demand(w, CLASSES(ADMIN) | CLASSES(SERVER_FILES) | CLASSES(DEFINE_CODE),
-                          OBJECT_OTHER, sql_str(""),
+        return sql_demand(w, CLASSES(ADMIN) | CLASSES(SERVER_FILES), OBJECT_OTHER, sql_str(""),
                           sql_str(((const PgQuery__LoadStmt *)m)->filename));
     if (d == &pg_query__alter_system_stmt__descriptor) {
         set = ((const PgQuery__AlterSystemStmt *)m)->setstmt;

@@ -182,6 +182,15 @@ explain_runs(const PgQuery__ExplainStmt *s)
     return false;
 }
 
+static bool
+demands_class(const struct sql_walk *w, size_t from, class_set class)
+{
+    for (size_t i = from; i < w->n_demands; i++)
+        if ((w->demands[i].classes & class) != 0)
+            return true;
+    return false;
+}
+
 enum err
 sql_on_explain(struct sql_walk *w, const ProtobufCMessage *m)
 {
@@ -193,7 +202,7 @@ sql_on_explain(struct sql_walk *w, const ProtobufCMessage *m)
     w->extra |= CLASSES(EXPLAIN);
     w->plan_only = !explain_runs(s);
     e = sql_walk_node(w, s->query);
-    if (e == OK && w->n_demands == before)
+    if (e == OK && !demands_class(w, before, CLASSES(EXPLAIN)))
         e = sql_demand_none(w, CLASSES(READ));
     w->plan_only = false;
     w->extra &= ~CLASSES(EXPLAIN);
@@ -253,10 +262,9 @@ static enum err
 change_role(struct sql_walk *w, struct str setting, const struct str *value)
 {
     if (value == NULL)
-        return sql_demand(w, CLASSES(GRANT) | CLASSES(ROLE_CHANGE) | CLASSES(SET), OBJECT_SETTING,
-                          sql_str(""), setting);
-    return sql_demand(w, CLASSES(GRANT) | CLASSES(ROLE_CHANGE) | CLASSES(SET), OBJECT_ROLE,
-                      sql_str(""), *value);
+        return sql_demand(w, CLASSES(GRANT) | CLASSES(ROLE_CHANGE), OBJECT_SETTING, sql_str(""),
+                          setting);
+    return sql_demand(w, CLASSES(GRANT) | CLASSES(ROLE_CHANGE), OBJECT_ROLE, sql_str(""), *value);
 }
 
 enum err
@@ -280,8 +288,8 @@ sql_change_setting(struct sql_walk *w, struct str name, const struct str *value,
         return change_role(w, name, value);
     if (reset || role || sql_is_harmless_setting(name) || str_index(name, '.') < name.len)
         return sql_demand(w, CLASSES(SESSION) | CLASSES(SET), OBJECT_SETTING, sql_str(""), name);
-    return sql_demand(w, CLASSES(ADMIN) | CLASSES(SERVER_SETTINGS) | CLASSES(SET), OBJECT_SETTING,
-                      sql_str(""), name);
+    return sql_demand(w, CLASSES(ADMIN) | CLASSES(SERVER_SETTINGS), OBJECT_SETTING, sql_str(""),
+                      name);
 }
 
 enum err

@@ -58,7 +58,7 @@ static sql_handler *const handlers[NODE_KINDS] = {
     ON(SORT_BY, sql_on_sort),
     ON(WINDOW_DEF, plain),
     ON(RANGE_SUBSELECT, plain),
-    ON(RANGE_FUNCTION, plain),
+    ON(RANGE_FUNCTION, sql_on_range_function),
     ON(RANGE_TABLE_SAMPLE, sql_on_sample),
     ON(RANGE_TABLE_FUNC, plain),
     ON(RANGE_TABLE_FUNC_COL, plain),
@@ -317,15 +317,13 @@ sql_walk_nodes(struct sql_walk *w, PgQuery__Node **nodes, size_t n)
     return OK;
 }
 
-/* PostgreSQL writes some absent things as empty list entries: plain DISTINCT, ROWS FROM without
- * column definitions. An entry that the parser library does not know looks the same, so they are
- * accepted only where they belong. */
+/* Plain DISTINCT is a list of one empty entry. An entry that the parser library does not know
+ * would look the same, so empty ones are accepted only where they belong. */
 static bool
 may_be_empty(const ProtobufCMessage *parent, const ProtobufCFieldDescriptor *f)
 {
-    if (parent->descriptor == &pg_query__select_stmt__descriptor)
-        return strcmp(f->name, "distinct_clause") == 0;
-    return parent->descriptor == &pg_query__list__descriptor;
+    return parent->descriptor == &pg_query__select_stmt__descriptor &&
+           strcmp(f->name, "distinct_clause") == 0;
 }
 
 static enum err
@@ -450,7 +448,8 @@ sql_demand(struct sql_walk *w, class_set classes, enum object_kind kind, struct 
 
     if (w->plan_only && kind == OBJECT_RELATION && (classes & CLASSES(WRITE)) != 0)
         classes = CLASSES(READ); /* planned, not done */
-    d.classes = classes | w->extra;
+    /* never on more than a read: who allows EXPLAIN does not allow what ANALYZE runs */
+    d.classes = (classes & CLASSES(READ)) != 0 ? classes | w->extra : classes;
     if (kind != OBJECT_NONE && name.len == 0)
         d.kind = OBJECT_NONE;
     if (known(w, &d))
@@ -494,9 +493,10 @@ sql_demand_relation(struct sql_walk *w, class_set classes, const PgQuery__RangeV
     if (schema.len == 0 && sql_is_catalog(name))
         schema = sql_str("pg_catalog");
     system = sql_is_system_schema(schema);
+    /* these carry no other class: who allows INSERT does not mean catalogs */
     if (sql_is_secret(schema, name))
-        classes = (classes & ~CLASS_EFFECTS_MASK) | CLASSES(ADMIN) | CLASSES(SECRETS);
-    if (system && (classes & (CLASSES(READ) | CLASSES(SECRETS))) == 0)
-        classes = (classes & ~CLASS_EFFECTS_MASK) | CLASSES(ADMIN) | CLASSES(CATALOG_WRITE);
+        classes = CLASSES(ADMIN) | CLASSES(SECRETS);
+    else if (system && (classes & CLASSES(READ)) == 0)
+        classes = CLASSES(ADMIN) | CLASSES(CATALOG_WRITE);
     return sql_demand(w, classes, OBJECT_RELATION, schema, name);
 }

@@ -78,7 +78,8 @@ bool sql_is_system_schema(struct str schema);
 
 /* handlers: expression.c */
 sql_handler sql_on_relation, sql_on_function, sql_on_operator, sql_on_sublink, sql_on_sort,
-    sql_on_sample, sql_on_column, sql_on_select, sql_on_locking, sql_on_exclusion;
+    sql_on_sample, sql_on_range_function, sql_on_column, sql_on_select, sql_on_locking,
+    sql_on_exclusion;
 /* write.c */
 sql_handler sql_on_insert, sql_on_update, sql_on_delete, sql_on_merge, sql_on_copy, sql_on_truncate,
     sql_on_lock;
