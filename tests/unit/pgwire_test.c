@@ -224,7 +224,7 @@ static void
 test_what_we_build_can_be_read(void **state)
 {
     struct buf out = buf_make(1 << 20);
-    struct pgwire_failure failure = {"ERROR", "42501", BYTES("no\0w"), STR("why"), STR("")};
+    struct pgwire_failure failure = {"ERROR", "42501", BYTES("no\0w"), STR("why"), STR(""), 17};
     struct pgwire_parameter p = {STR("user"), STR("u")};
     static struct pgwire_start s;
     struct pgwire_error error;
@@ -238,6 +238,7 @@ test_what_we_build_can_be_read(void **state)
     assert_true(type == 'E' && len == out.len - 5);
     assert_int_equal(pgwire_read_error(str_skip(buf_str(&out), 5), &error), OK);
     assert_true(str_is(error.message, "no?w") && str_is(error.sqlstate, "42501"));
+    assert_memory_equal(out.ptr + out.len - 5, "P17\0", 5);
     buf_reset(&out);
     pgwire_put_parse(&out, STR("n"), STR("t"));
     assert_int_equal(pgwire_read_parse(str_skip(buf_str(&out), 5), &parse), OK);

@@ -230,6 +230,23 @@ test_bytes_that_are_no_text_are_refused(void **state)
     assert_int_equal(analyze_bytes(STR("SELECT '\xbf\x5c'")), ERR_INVALID);
 }
 
+static void
+test_a_syntax_error_is_told_in_the_servers_words_with_its_position(void **state)
+{
+    struct str message,
+        limits[] = {STR_INIT(""), STR_INIT(")"), STR_INIT("x (at character )"),
+                    STR_INIT("(at character 5)"), STR_INIT("x (at character 99999999999)")};
+
+    (void)state;
+    assert_int_equal(analyze_bytes(STR("SELECT '\xc3\xa4' FROM WHERE")), ERR_PROTOCOL);
+    assert_int_equal(sql_error_position(str_from(err_text()), &message), 17);
+    assert_true(str_is(message, "syntax error at or near \"WHERE\""));
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        assert_int_equal(sql_error_position(limits[i], &message), 0);
+        assert_true(str_equal(message, limits[i]));
+    }
+}
+
 static int
 run(void)
 {
@@ -242,6 +259,7 @@ run(void)
         cmocka_unit_test(test_what_is_large_but_within_limits_is_analysed),
         cmocka_unit_test(test_too_many_objects_are_refused),
         cmocka_unit_test(test_bytes_that_are_no_text_are_refused),
+        cmocka_unit_test(test_a_syntax_error_is_told_in_the_servers_words_with_its_position),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

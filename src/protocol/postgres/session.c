@@ -327,8 +327,8 @@ serve_granted(struct door *door, struct pgstartup *start)
 
     e = pgtarget_open(door, &start->grant, &start->settings, &target);
     if (e != OK) {
-        struct pgwire_failure failure = {"FATAL", target.sqlstate, str_from(target.reason), STR(""),
-                                         STR("")};
+        struct pgwire_failure failure = {
+            .severity = "FATAL", .sqlstate = target.sqlstate, .message = str_from(target.reason)};
 
         pgstartup_farewell(door->client, &failure);
         err_ignore(fail(e, "%s", target.reason));

@@ -62,7 +62,10 @@ static enum err
 turn_away(struct opening *o, enum err code, const char *sqlstate, const char *message,
           const char *hint)
 {
-    struct pgwire_failure failure = {"FATAL", sqlstate, str_from(message), STR(""), str_from(hint)};
+    struct pgwire_failure failure = {.severity = "FATAL",
+                                     .sqlstate = sqlstate,
+                                     .message = str_from(message),
+                                     .hint = str_from(hint)};
     struct buf text = buf_make(ERR_TEXT_MAX);
 
     buf_put_text(&text, message); /* `message` may be err_text(), which the next call changes */
@@ -364,7 +367,7 @@ refuse_credentials(struct opening *o, enum err code, struct str hint)
                            : code == ERR_LIMIT     ? "53300"
                            : code == ERR_INVALID   ? "28P01"
                                                    : "57P03";
-    struct pgwire_failure failure = {"FATAL", sqlstate, STR(""), STR(""), hint};
+    struct pgwire_failure failure = {.severity = "FATAL", .sqlstate = sqlstate, .hint = hint};
     struct str text = arena_str(o->arena, str_from(err_text()));
 
     failure.message = text.ptr == NULL ? STR("not authenticated") : text;

@@ -153,7 +153,7 @@ static enum err
 refuse_because(struct request *r, const char *sqlstate, struct str text, struct str reason)
 {
     struct pgsession *s = r->s;
-    struct pgwire_failure failure = {"ERROR", sqlstate, reason, STR(""), STR("")};
+    struct pgwire_failure failure = {.severity = "ERROR", .sqlstate = sqlstate, .message = reason};
     struct command command = {.text = text, .database = s->grant->database};
     struct admission admission;
     struct buf *refusal;
@@ -161,6 +161,8 @@ refuse_because(struct request *r, const char *sqlstate, struct str text, struct 
 
     if (text.len > 0 && (e = gate_refuse(s->gate, &command, reason, &admission)) != OK)
         return pgsession_fatal(s, e, "57P01");
+    if (strcmp(sqlstate, "42601") == 0) /* as the server itself would say it */
+        failure.position = sql_error_position(reason, &failure.message);
     if ((e = pgrefusal_of_failure(&failure, &refusal)) != OK)
         return pgsession_fatal(s, e, "53200");
     return refuse(r, refusal);

@@ -1,5 +1,7 @@
 #include "protocol/postgres/wire.h"
 
+#include <stdio.h>
+
 enum {
     CODE_CANCEL = 80877102, /* 1234 5678 */
     CODE_SSL = 80877103,
@@ -431,6 +433,7 @@ void
 pgwire_put_error(struct buf *out, const struct pgwire_failure *failure)
 {
     size_t at = begin(out, 'E');
+    char position[16];
 
     put_field(out, 'S', str_from(failure->severity));
     put_field(out, 'V', str_from(failure->severity));
@@ -438,6 +441,10 @@ pgwire_put_error(struct buf *out, const struct pgwire_failure *failure)
     put_field(out, 'M', failure->message.len > 0 ? failure->message : STR("unknown error"));
     put_field(out, 'D', failure->detail);
     put_field(out, 'H', failure->hint);
+    if (failure->position > 0) {
+        (void)snprintf(position, sizeof(position), "%d", failure->position);
+        put_field(out, 'P', str_from(position));
+    }
     buf_put_u8(out, 0);
     end(out, at);
 }

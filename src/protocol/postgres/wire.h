@@ -170,6 +170,7 @@ struct pgwire_failure {
     const char *sqlstate;
     struct str message;
     struct str detail, hint; /* may be empty */
+    int position;            /* of a syntax error in the statement, in characters; 0: none */
 };
 void pgwire_put_error(struct buf *out, const struct pgwire_failure *failure);
 void pgwire_put_ready(struct buf *out, enum pgwire_status status);
