@@ -68,6 +68,7 @@ class Gateway:
         self.ledger_folder = self.folder / "ledger"
         self.log = self.folder / "log"
         self.process = None
+        self.was_ready = False
         self.environment = {**os.environ, **environment, "BULKHEAD_CONFIG": str(self.config_path)}
         # Set by tests that kill processes, or that provoke their end, on purpose.
         self.deaths_expected = False
@@ -109,6 +110,7 @@ class Gateway:
             assert self.process.poll() is None, f"bulkhead serve ended:\n{self.log_text()}"
             return " ready " in self.log_text()[seen:] or '"event":"ready"' in self.log_text()[seen:]
         machine.until(ready, f"the gateway to be ready; see {self.log}")
+        self.was_ready = True
         return self
 
     def log_text(self):
@@ -145,7 +147,7 @@ class Gateway:
     def finish(self):
         """The end of a test: it must stop in order, and have nothing to hide."""
         try:
-            if self.process is not None:
+            if self.was_ready:
                 was_running = self.process.poll() is None
                 status = self.stop()
                 assert status == 0 or not was_running, \
