@@ -222,12 +222,13 @@ make_room(struct stream *s, size_t n)
     return OK;
 }
 
-/* [waits] One read from the socket to the end of the buffer; may also find the end of stream. */
+/* [waits] One read from the socket to the end of the buffer, which is to hold `want` bytes; may
+ * also find the end of stream. Whoever waits may find the buffer trimmed by another fiber. */
 static enum err
-read_clear(struct stream *s, int64_t deadline_ms)
+read_clear(struct stream *s, size_t want, int64_t deadline_ms)
 {
     for (;;) {
-        size_t room = s->capacity - s->end;
+        size_t room;
         ssize_t n;
         enum err e;
 
@@ -235,7 +236,10 @@ read_clear(struct stream *s, int64_t deadline_ms)
             s->unwaited = 0;
             if ((e = fiber_wait_readable(s->fd, deadline_ms)) != OK)
                 return e;
+            if ((e = make_room(s, want)) != OK)
+                return e;
         }
+        room = s->capacity - s->end;
         n = recv(s->fd, s->buffer + s->end, room, MSG_DONTWAIT);
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             return fail_errno(ERR_IO, "reading from the peer");
@@ -252,7 +256,7 @@ read_clear(struct stream *s, int64_t deadline_ms)
 /* [waits] The same through TLS. What OpenSSL holds already comes before any wait: the socket may
  * never become readable for it. */
 static enum err
-read_tls(struct stream *s, int64_t deadline_ms)
+read_tls(struct stream *s, size_t want, int64_t deadline_ms)
 {
     if (!SSL_has_pending(s->ssl) || s->unwaited >= UNWAITED_READS_MAX) {
         enum err e = OK;
@@ -270,6 +274,8 @@ read_tls(struct stream *s, int64_t deadline_ms)
         int result;
         enum err e;
 
+        if ((e = make_room(s, want)) != OK)
+            return e;
         ERR_clear_error();
         errno = 0;
         result = SSL_read_ex(s->ssl, s->buffer + s->end, s->capacity - s->end, &n);
@@ -301,7 +307,7 @@ fill(struct stream *s, size_t n, int64_t deadline_ms)
     while (s->end < n) {
         if (s->at_end)
             return ended(s);
-        e = s->ssl != NULL ? read_tls(s, deadline_ms) : read_clear(s, deadline_ms);
+        e = s->ssl != NULL ? read_tls(s, n, deadline_ms) : read_clear(s, n, deadline_ms);
         if (e != OK)
             return e;
     }
@@ -405,6 +411,8 @@ write_tls(struct stream *s, struct str bytes, int64_t deadline_ms)
         int result;
         enum err e;
 
+        if ((e = make_room(s, want)) != OK)
+            return e;
         ERR_clear_error();
         errno = 0;
         result = SSL_write_ex(s->ssl, bytes.ptr, bytes.len, &n);

@@ -1000,6 +1000,29 @@ test_portals_end_with_their_transaction(void **state)
     assert_int_equal(t->gate.n_outcomes, 5);
 }
 
+static void
+play_idle(struct stage *t)
+{
+    for (int i = 0; i < 2; i++) {
+        CHECK(fiber_sleep_until(clock_monotonic_ms() + 1200) == ERR_TIMEOUT);
+        query(t, "SELECT 1");
+        say(t, t->client);
+        hear(t, t->server, 'Q');
+        complete(t, "SELECT 1");
+        ready(t, 'I');
+        say(t, t->server);
+        hear_all(t, t->client, "CZ");
+    }
+    leave(t);
+}
+
+static void
+test_an_idle_session_gives_memory_back_and_goes_on(void **state)
+{
+    (void)state;
+    assert_int_equal(run(play_idle)->result, OK);
+}
+
 int
 main(void)
 {
@@ -1021,6 +1044,7 @@ main(void)
         cmocka_unit_test(test_an_answer_to_nothing_ends_the_session),
         cmocka_unit_test(test_many_pipelined_parses),
         cmocka_unit_test(test_portals_end_with_their_transaction),
+        cmocka_unit_test(test_an_idle_session_gives_memory_back_and_goes_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
