@@ -18,9 +18,10 @@ enum {
  * the received datagram. A list of strings is a TEXT in which each is followed by a NUL. */
 
 /* supervisor → services */
-#define IPC_CONFIGURE(NUMBER, TEXT) TEXT(path, 4096) /* fd: the sealed configuration text */
-#define IPC_PEER(NUMBER, TEXT)      NUMBER(service)  /* fd: a channel to that service */
-#define IPC_LISTEN(NUMBER, TEXT)                     /* fd: a listening socket */                  \
+#define IPC_CONFIGURE(NUMBER, TEXT)                                                                \
+    TEXT(path, 4096) TEXT(hash, 64)              /* fd: the sealed configuration text */
+#define IPC_PEER(NUMBER, TEXT)   NUMBER(service) /* fd: a channel to that service */
+#define IPC_LISTEN(NUMBER, TEXT)                 /* fd: a listening socket */                      \
     TEXT(protocol, 32) TEXT(resource, 256) NUMBER(cleartext_on_loopback)
 #define IPC_LISTENER_SETUP(NUMBER, TEXT)                                                           \
     NUMBER(connections)                                                                            \
@@ -62,8 +63,9 @@ enum {
     TEXT(subject, 1024)                                                                            \
     TEXT(database, 256)                                                                            \
     TEXT(target_user, 256)                                                                         \
-    TEXT(target_host, 1024) NUMBER(target_tls) NUMBER(flags) NUMBER(cancel_id)                     \
-        TEXT(cancel_secret, 64) TEXT(policy_hash, 64)
+    TEXT(target_host, 1024)                                                                        \
+    NUMBER(target_tls) NUMBER(flags) NUMBER(cancel_id) TEXT(cancel_secret, 64)                     \
+        TEXT(policy_hash, 64)
 #define IPC_REFUSED(NUMBER, TEXT) NUMBER(code) TEXT(text, 1024) TEXT(hint, 1024)
 #define IPC_ANSWER(NUMBER, TEXT)  /* to PROVE, SIGN and CANCEL */                                  \
     NUMBER(code) TEXT(text, 1024) TEXT(first, 8192) TEXT(second, 1024)

@@ -123,7 +123,7 @@ configure(struct keeper *k, struct ipc_packet *packet)
     struct buf problems = buf_make(PROBLEMS_BYTES_MAX);
     struct ipc_ready ready = {.ok = false};
     struct edition *edition = NULL;
-    enum err e = edition_load(fd, packet->message.configure.path, &edition, &problems);
+    enum err e = edition_load(fd, &packet->message.configure, &edition, &problems);
 
     if (fd >= 0)
         close(fd);

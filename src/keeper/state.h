@@ -34,7 +34,8 @@ struct keeper {
 
 /* Reads a configuration with everything that it refers to. ERR_INVALID: the report, which is
  * appended to `problems`, says why. */
-enum err edition_load(int config_fd, struct str path, struct edition **out, struct buf *problems);
+enum err edition_load(int config_fd, const struct ipc_configure *configure, struct edition **out,
+                      struct buf *problems);
 struct edition *edition_hold(struct edition *e);
 void edition_release(struct edition *e); /* frees it with its last user; NULL is allowed */
 

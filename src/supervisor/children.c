@@ -1,0 +1,312 @@
+#include "supervisor/children.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { STOP_TIMEOUT_MS = 5000, CERTIFICATE_BYTES_MAX = 16384 };
+
+void
+children_tell(struct supervisor *s, const char *service, const char *event, const char *detail)
+{
+    struct ipc_service_event message = {
+        .service = str_from(service), .event = str_from(event), .detail = str_from(detail)};
+    const struct service *ledger = service_of(s, IPC_SERVICE_LEDGER);
+
+    log_info(event, "service=%s %s", service, detail);
+    if (ledger->channel >= 0)
+        err_ignore(ipc_send(ledger->channel, IPC_TYPE_SERVICE_EVENT, &message, NULL, 0));
+}
+
+/* --- starting services ---------------------------------------------------------------------- */
+
+enum err
+children_configure(struct supervisor *s, enum ipc_service kind, const struct candidate *c)
+{
+    struct service *service = service_of(s, kind);
+    struct ipc_configure message = {.path = c->config->path, .hash = str_from(c->hash)};
+    enum err e;
+
+    if ((e = ipc_send(service->channel, IPC_TYPE_CONFIGURE, &message, &c->fd, 1)) != OK)
+        return e;
+    return service_wait_ready(service, &s->packet, READY_TIMEOUT_MS, NULL);
+}
+
+static enum err
+set_up_listener(struct supervisor *s)
+{
+    const struct config *c = s->in_force.config;
+    struct service *listener = service_of(s, IPC_SERVICE_LISTENER);
+    struct buf certificate = buf_make(CERTIFICATE_BYTES_MAX);
+    struct ipc_listener_setup setup = {
+        .connections = c->limits.connections,
+        .unauthenticated = c->limits.unauthenticated,
+        .unauthenticated_per_source = c->limits.unauthenticated_per_source,
+        .handshake_seconds = c->limits.handshake_seconds,
+        .handshake_bytes = c->limits.handshake_bytes,
+        .log_json = c->log_json,
+        .log_level = c->log_level,
+    };
+    enum err e = OK;
+
+    if (c->tls_certificate.len > 0) {
+        struct config_secret file = {SECRET_FILE, c->tls_certificate};
+
+        e = config_read_secret(&file, &certificate);
+        setup.certificate = buf_str(&certificate);
+    }
+    if (e == OK)
+        e = ipc_send(listener->channel, IPC_TYPE_LISTENER_SETUP, &setup, NULL, 0);
+    buf_free(&certificate);
+    return e;
+}
+
+static enum err
+hand_over_sockets(struct supervisor *s)
+{
+    const struct service *listener = service_of(s, IPC_SERVICE_LISTENER);
+    enum err e = OK;
+
+    for (size_t i = 0; e == OK && i < s->sockets.n; i++) {
+        struct ipc_listen message = {
+            .protocol = s->in_force.config->listens[i].protocol,
+            .resource = s->in_force.config->listens[i].resource,
+            .cleartext_on_loopback = s->in_force.config->cleartext_on_loopback,
+        };
+
+        e = ipc_send(listener->channel, IPC_TYPE_LISTEN, &message, &s->sockets.items[i].fd, 1);
+    }
+    return e;
+}
+
+static enum err
+introduce_all(struct supervisor *s, enum ipc_service kind)
+{
+    enum err e = OK;
+
+    for (int other = 0; e == OK && other < IPC_SERVICE_COUNT; other++)
+        if (other != (int)kind)
+            e = service_introduce(service_of(s, kind), &s->services[other]);
+    return e;
+}
+
+/* Before the listener accepts anything it must know both others; they may be started later. */
+static enum err
+prepare_listener(struct supervisor *s)
+{
+    struct service *listener = service_of(s, IPC_SERVICE_LISTENER);
+    struct ipc_start message = {};
+    enum err e;
+
+    if ((e = set_up_listener(s)) != OK || (e = hand_over_sockets(s)) != OK ||
+        (e = introduce_all(s, IPC_SERVICE_LISTENER)) != OK ||
+        (e = ipc_send(listener->channel, IPC_TYPE_START, &message, NULL, 0)) != OK)
+        return e;
+    return service_wait_ready(listener, &s->packet, READY_TIMEOUT_MS, NULL);
+}
+
+enum err
+children_start(struct supervisor *s, enum ipc_service kind)
+{
+    struct service *service = service_of(s, kind);
+    char detail[64];
+    enum err e;
+
+    if ((e = service_start(service)) != OK)
+        return e;
+    if (kind == IPC_SERVICE_LISTENER)
+        e = prepare_listener(s);
+    else if ((e = children_configure(s, kind, &s->in_force)) == OK)
+        e = introduce_all(s, kind);
+    if (e != OK) {
+        log_error("service_failed", "service=%s reason=%s", ipc_service_name(kind), err_text());
+        service_release(service); /* it ends, is reaped, and tried again */
+        return e;
+    }
+    (void)snprintf(detail, sizeof(detail), "pid=%ld", (long)service->pid);
+    children_tell(s, ipc_service_name(kind), "started", detail);
+    return OK;
+}
+
+/* --- sessions ------------------------------------------------------------------------------- */
+
+static void
+session_add(struct supervisor *s, const struct ipc_session_started *started)
+{
+    if (s->n_sessions < SESSIONS_MAX)
+        s->sessions[s->n_sessions++] =
+            (struct session_entry){started->session, (pid_t)started->pid};
+}
+
+static void
+report_end(struct supervisor *s, uint64_t id, int status)
+{
+    struct ipc_session_ended message = {.session = id, .wait_status = (uint64_t)status};
+    const struct service *ledger = service_of(s, IPC_SERVICE_LEDGER);
+
+    if (!WIFSIGNALED(status))
+        return;
+    log_error("session_died", "session=%016llx signal=%d", (unsigned long long)id,
+              WTERMSIG(status));
+    if (ledger->channel >= 0)
+        err_ignore(ipc_send(ledger->channel, IPC_TYPE_SESSION_ENDED, &message, NULL, 0));
+    /* Address layouts must not be there to be probed again: the next session's listener is a
+     * fresh execution. Sessions that we killed ourselves (SIGKILL) showed nothing. */
+    if (WTERMSIG(status) != SIGKILL)
+        s->recycle_listener = true;
+}
+
+static void
+session_end(struct supervisor *s, uint64_t id, int status)
+{
+    for (size_t i = 0; i < s->n_sessions; i++)
+        if (s->sessions[i].id == id) {
+            s->sessions[i] = s->sessions[--s->n_sessions];
+            report_end(s, id, status);
+            return;
+        }
+}
+
+/* A session whose listener is gone is our own child. */
+static bool
+session_end_by_pid(struct supervisor *s, pid_t pid, int status)
+{
+    for (size_t i = 0; i < s->n_sessions; i++)
+        if (s->sessions[i].pid == pid) {
+            session_end(s, s->sessions[i].id, status);
+            return true;
+        }
+    return false;
+}
+
+void
+children_kill_sessions(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->n_sessions; i++)
+        (void)kill(s->sessions[i].pid, SIGKILL);
+}
+
+/* What the listener says; its end is handled when it is reaped. */
+static void
+hear_listener(struct supervisor *s)
+{
+    struct service *listener = service_of(s, IPC_SERVICE_LISTENER);
+    enum err e;
+
+    while (listener->channel >= 0 && (e = ipc_receive(listener->channel, &s->packet)) == OK) {
+        const union ipc_message *m = &s->packet.message;
+
+        if (s->packet.type == IPC_TYPE_SESSION_STARTED)
+            session_add(s, &m->session_started);
+        else if (s->packet.type == IPC_TYPE_SESSION_ENDED)
+            session_end(s, m->session_ended.session, (int)m->session_ended.wait_status);
+    }
+    if (listener->channel >= 0 && e != ERR_TIMEOUT)
+        service_release(listener);
+}
+
+/* --- children ------------------------------------------------------------------------------- */
+
+static void
+describe_status(int status, char out[static 32])
+{
+    if (WIFSIGNALED(status))
+        (void)snprintf(out, 32, "signal=%d", WTERMSIG(status));
+    else
+        (void)snprintf(out, 32, "status=%d", WEXITSTATUS(status));
+}
+
+static void
+service_ended(struct supervisor *s, struct service *service, int status)
+{
+    char detail[32];
+
+    if (service->kind == IPC_SERVICE_LISTENER)
+        hear_listener(s); /* what it said before */
+    describe_status(status, detail);
+    service_gone(service);
+    children_tell(s, ipc_service_name(service->kind), "died", detail);
+}
+
+void
+children_reap(struct supervisor *s)
+{
+    int status;
+    pid_t pid;
+
+    hear_listener(s); /* a session's start is known before its end */
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        bool is_service = false;
+
+        for (int i = 0; i < IPC_SERVICE_COUNT; i++)
+            if (s->services[i].pid == pid) {
+                service_ended(s, &s->services[i], status);
+                is_service = true;
+            }
+        if (!is_service)
+            (void)session_end_by_pid(s, pid, status);
+    }
+}
+
+void
+children_restart(struct supervisor *s)
+{
+    int64_t now_ms = clock_monotonic_ms();
+
+    if (is_draining(s))
+        return;
+    for (int i = 0; i < IPC_SERVICE_COUNT; i++)
+        if (s->services[i].pid == 0 && s->services[i].restart_at_ms <= now_ms &&
+            children_start(s, (enum ipc_service)i) != OK)
+            s->services[i].restart_at_ms = INT64_MAX; /* set again when it is reaped */
+}
+
+void
+children_recycle_listener(struct supervisor *s)
+{
+    struct service *listener = service_of(s, IPC_SERVICE_LISTENER);
+    pid_t old = listener->pid;
+
+    s->recycle_listener = false;
+    if (old == 0 || is_draining(s))
+        return;
+    hear_listener(s);
+    service_release(listener); /* by which it ends */
+    (void)waitpid(old, NULL, 0);
+    listener->pid = 0;
+    if (children_start(s, IPC_SERVICE_LISTENER) != OK)
+        listener->restart_at_ms = clock_monotonic_ms() + 1000;
+}
+
+/* --- stopping -----------------------------------------------------------------------------------
+ */
+
+void
+children_stop(struct supervisor *s, enum ipc_service kind)
+{
+    struct service *service = service_of(s, kind);
+    int64_t deadline_ms = clock_monotonic_ms() + STOP_TIMEOUT_MS;
+    int status = 0;
+
+    if (service->pid == 0)
+        return;
+    children_tell(s, ipc_service_name(kind), "stopped", "");
+    service_release(service);
+    while (waitpid(service->pid, &status, WNOHANG) == 0) {
+        struct pollfd child = {s->signals, POLLIN, 0};
+        struct signalfd_siginfo ignored;
+
+        if (clock_monotonic_ms() >= deadline_ms)
+            (void)kill(service->pid, SIGKILL);
+        (void)poll(&child, 1, 100);
+        while (read(s->signals, &ignored, sizeof(ignored)) > 0) {
+        }
+    }
+    service->pid = 0;
+}
