@@ -411,8 +411,6 @@ write_tls(struct stream *s, struct str bytes, int64_t deadline_ms)
         int result;
         enum err e;
 
-        if ((e = make_room(s, want)) != OK)
-            return e;
         ERR_clear_error();
         errno = 0;
         result = SSL_write_ex(s->ssl, bytes.ptr, bytes.len, &n);
