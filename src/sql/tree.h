@@ -38,7 +38,7 @@ struct sql_walk {
 
 typedef enum err sql_handler(struct sql_walk *w, const ProtobufCMessage *m);
 
-/* The name as str. */
+/* A string of the tree, which is never NULL. */
 static inline struct str
 sql_str(const char *text)
 {
@@ -58,9 +58,10 @@ enum err sql_walk_nodes(struct sql_walk *w, PgQuery__Node **nodes, size_t n);
 enum err sql_demand(struct sql_walk *w, class_set classes, enum object_kind kind, struct str schema,
                     struct str name);
 enum err sql_demand_none(struct sql_walk *w, class_set classes);
-/* A relation in its catalog schema if it is a system catalog; `read` decides about secrets. */
+/* A relation, with its schema if it is a system catalog; reading secrets and writing to catalogs
+ * become effect admin. */
 enum err sql_demand_relation(struct sql_walk *w, class_set classes, const PgQuery__RangeVar *rv);
-/* An object by its list of name parts, of which the last `drop` do not belong to the object. */
+/* An object by its list of name parts. */
 enum err sql_demand_names(struct sql_walk *w, class_set classes, enum object_kind kind,
                           PgQuery__Node **names, size_t n);
 
@@ -70,7 +71,7 @@ struct str sql_node_text(const PgQuery__Node *node);
 void sql_names(PgQuery__Node **names, size_t n, struct str *schema, struct str *name);
 
 /* The CTE that an unqualified relation name stands for; NULL if it is a relation.
- * `*scope` gets the scope in which that CTE's own query stands. */
+ * `*where` (may be NULL) gets the WITH that defines it. */
 const PgQuery__CommonTableExpr *sql_find_cte(const struct sql_scope *scope, struct str name,
                                              const struct sql_scope **where);
 
@@ -78,8 +79,7 @@ bool sql_is_system_schema(struct str schema);
 
 /* handlers: expression.c */
 sql_handler sql_on_relation, sql_on_function, sql_on_operator, sql_on_sublink, sql_on_sort,
-    sql_on_sample, sql_on_range_function, sql_on_column, sql_on_select, sql_on_locking,
-    sql_on_exclusion;
+    sql_on_sample, sql_on_range_function, sql_on_column, sql_on_select, sql_on_exclusion;
 /* write.c */
 sql_handler sql_on_insert, sql_on_update, sql_on_delete, sql_on_merge, sql_on_copy, sql_on_truncate,
     sql_on_lock;

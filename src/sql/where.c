@@ -116,11 +116,13 @@ source_bounds(const struct place *p, const PgQuery__Node *n)
 
     switch (n->node_case) {
     case PG_QUERY__NODE__NODE_RANGE_VAR:
+        if (strcmp(n->range_var->relname, p->target->relname) == 0)
+            return false; /* also a CTE of that name: an earlier CTE may mean the relation */
         if (n->range_var->schemaname[0] == '\0')
             cte = sql_find_cte(p->w->scope, sql_str(n->range_var->relname), NULL);
         if (cte != NULL)
             return query_bounds(p, cte->ctequery, NULL);
-        return strcmp(n->range_var->relname, p->target->relname) != 0;
+        return true;
     case PG_QUERY__NODE__NODE_RANGE_SUBSELECT:
         return query_bounds(p, n->range_subselect->subquery, NULL);
     case PG_QUERY__NODE__NODE_JOIN_EXPR:
