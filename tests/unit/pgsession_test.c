@@ -406,7 +406,8 @@ ready(struct stage *t, char status)
 static void
 server_error(struct stage *t, const char *severity, const char *sqlstate)
 {
-    struct pgwire_failure failure = {severity, sqlstate, STR("the server's own"), STR(""), STR("")};
+    struct pgwire_failure failure = {
+        .severity = severity, .sqlstate = sqlstate, .message = STR("the server's own")};
 
     pgwire_put_error(&t->out, &failure);
 }

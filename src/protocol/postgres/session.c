@@ -1,5 +1,6 @@
 #include "protocol/postgres/session.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -144,6 +145,7 @@ give_memory_back(struct pgsession *s)
     stream_trim(s->client);
     stream_trim(s->target->stream);
     pganswers_trim(&s->answers);
+    (void)malloc_trim(0);
 }
 
 /* [waits] Until the session is over. Meanwhile one look a second at a session that works, none at
