@@ -31,7 +31,7 @@ enum {
     NUMBER(handshake_bytes) NUMBER(log_json) NUMBER(log_level) TEXT(certificate, 16384)
 #define IPC_START(NUMBER, TEXT)
 #define IPC_DRAIN(NUMBER, TEXT)
-#define IPC_SERVICE_EVENT(NUMBER, TEXT)   TEXT(service, 32) TEXT(event, 64) TEXT(detail, 4096)
+#define IPC_SERVICE_EVENT(NUMBER, TEXT)   TEXT(service, 4096) TEXT(event, 64) TEXT(detail, 4096)
 
 /* services → supervisor */
 #define IPC_READY(NUMBER, TEXT)           NUMBER(ok) TEXT(text, 4096)

@@ -276,11 +276,10 @@ static enum err
 record_closed(struct ledger *l, struct session *s)
 {
     struct json *j = begin_session(l, s, "session_closed", 0);
-    bool silent = s->closing.len == 0 && strcmp(s->reason, "ended") == 0;
 
     put_members(j, s->who);
     put_members(j, s->origin);
-    json_field_text(j, "reason", silent ? "died" : s->reason); /* a sound session says goodbye */
+    json_field_text(j, "reason", s->reason);
     if (s->signal != 0)
         json_field_uint(j, "signal", (uint64_t)s->signal);
     if (s->closing.len > 0 && !s->closing.failed)

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -18,7 +19,7 @@
 
 enum { CONFIG_ARENA_MAX = 256 << 20, PROBLEMS_BYTES_MAX = 4096, EVENTS = 64, GROUPS_MAX = 256 };
 
-/* The process's end of one session's channel. Its end is the session's end. */
+/* The process's end of one session's channel. */
 struct member {
     uint64_t session;
     int channel;
@@ -52,10 +53,8 @@ watch(struct process *p, int fd, void *member)
 /* --- sessions ------------------------------------------------------------------------------- */
 
 static void
-drop_member(struct process *p, struct member *m, const char *reason)
+drop_member(struct process *p, struct member *m)
 {
-    /* It reads on until the session has let go of its spool. */
-    err_ignore(ledger_session_gone(p->ledger, m->session, reason, 0));
     (void)table_remove(p->members, key_of(&m->session));
     close(m->channel); /* leaves the poller with it */
     free(m);
@@ -120,11 +119,22 @@ begin_session(struct process *p)
     }
 }
 
-/* The members' channels carry nothing towards us: readable means ended. */
-static void
-end_member(struct process *p, struct member *m)
+/* The supervisor says how a session's process ended. Its spool is read on until nobody holds it. */
+static enum err
+end_session(struct process *p, const struct ipc_session_ended *ended)
 {
-    drop_member(p, m, "ended");
+    int status = (int)ended->wait_status, signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    const char *reason = signal == 0 ? "ended" : signal == SIGKILL ? "killed" : "crashed";
+
+    return ledger_session_gone(p->ledger, ended->session, reason, signal);
+}
+
+/* Has a session end: it sees the end of its channel. */
+static void
+cut_off(struct process *p, struct member *m, const char *reason)
+{
+    err_ignore(ledger_session_gone(p->ledger, m->session, reason, 0));
+    drop_member(p, m);
 }
 
 static void
@@ -143,7 +153,7 @@ drop_all_members(struct process *p)
         struct member *m = NULL;
 
         table_each(p->members, drop_any, &m);
-        drop_member(p, m, "ledger full");
+        cut_off(p, m, "ledger full");
     }
 }
 
@@ -158,7 +168,7 @@ cut_misbehaving(struct process *p)
 
         log_error("session_cut", "session=%016llx reason=%s", (unsigned long long)session, why);
         if (m != NULL)
-            drop_member(p, m, "cut off"); /* the session sees the end of its channel, and ends */
+            cut_off(p, m, "cut off");
     }
 }
 
@@ -341,22 +351,12 @@ record_service_event(struct process *p, const struct ipc_service_event *m)
     return ledger_note(p->ledger, 0, m->event, m->detail);
 }
 
-/* The supervisor reaped a session that a signal ended. */
-static enum err
-record_death(struct process *p, const struct ipc_session_ended *ended)
-{
-    char text[32];
-
-    (void)snprintf(text, sizeof(text), "signal %d", WTERMSIG((int)ended->wait_status));
-    return ledger_note(p->ledger, ended->session, STR("session_died"), str_from(text));
-}
-
 static enum err
 obey_supervisor(struct process *p)
 {
     switch (p->packet.type) {
     case IPC_TYPE_SESSION_ENDED:
-        return record_death(p, &p->packet.message.session_ended);
+        return end_session(p, &p->packet.message.session_ended);
     case IPC_TYPE_CONFIGURE:
         return configure(p);
     case IPC_TYPE_PEER:
@@ -377,7 +377,7 @@ serve_ended_members(struct process *p)
     int n = epoll_wait(p->poller, events, EVENTS, 0);
 
     for (int i = 0; i < n; i++)
-        end_member(p, events[i].data.ptr);
+        drop_member(p, events[i].data.ptr); /* its channel carries nothing: readable is ended */
 }
 
 static enum err

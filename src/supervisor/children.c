@@ -12,16 +12,39 @@
 
 enum { STOP_TIMEOUT_MS = 5000, CERTIFICATE_BYTES_MAX = 16384 };
 
-void
-children_tell(struct supervisor *s, const char *service, const char *event, const char *detail)
+static enum err
+send_event(struct supervisor *s, const struct service_event *event)
 {
-    struct ipc_service_event message = {
-        .service = str_from(service), .event = str_from(event), .detail = str_from(detail)};
+    struct ipc_service_event message = {.service = str_from(event->subject),
+                                        .event = str_from(event->name),
+                                        .detail = str_from(event->detail)};
     const struct service *ledger = service_of(s, IPC_SERVICE_LEDGER);
 
-    log_info(event, "service=%s %s", service, detail);
-    if (ledger->channel >= 0)
-        err_ignore(ipc_send(ledger->channel, IPC_TYPE_SERVICE_EVENT, &message, NULL, 0));
+    if (ledger->channel < 0)
+        return fail(ERR_UNAVAILABLE, "the ledger is not running");
+    return ipc_send(ledger->channel, IPC_TYPE_SERVICE_EVENT, &message, NULL, 0);
+}
+
+void
+children_tell(struct supervisor *s, const char *subject, const char *name, const char *detail)
+{
+    struct service_event event;
+
+    log_info(name, "service=%s %s", subject, detail);
+    (void)snprintf(event.subject, sizeof(event.subject), "%s", subject);
+    (void)snprintf(event.name, sizeof(event.name), "%s", name);
+    (void)snprintf(event.detail, sizeof(event.detail), "%s", detail);
+    if (send_event(s, &event) != OK && s->n_untold < EVENTS_UNTOLD_MAX)
+        s->untold[s->n_untold++] = event;
+}
+
+/* What happened while the ledger was not there, its own death first of all. */
+static void
+tell_the_untold(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->n_untold; i++)
+        err_ignore(send_event(s, &s->untold[i]));
+    s->n_untold = 0;
 }
 
 /* --- starting services ---------------------------------------------------------------------- */
@@ -129,6 +152,8 @@ children_start(struct supervisor *s, enum ipc_service kind)
         service_release(service); /* it ends, is reaped, and tried again */
         return e;
     }
+    if (kind == IPC_SERVICE_LEDGER)
+        tell_the_untold(s);
     (void)snprintf(detail, sizeof(detail), "pid=%ld", (long)service->pid);
     children_tell(s, ipc_service_name(kind), "started", detail);
     return OK;
@@ -144,18 +169,19 @@ session_add(struct supervisor *s, const struct ipc_session_started *started)
             (struct session_entry){started->session, (pid_t)started->pid};
 }
 
+/* Tells the ledger how the process ended, by which the session's records are closed. */
 static void
 report_end(struct supervisor *s, uint64_t id, int status)
 {
     struct ipc_session_ended message = {.session = id, .wait_status = (uint64_t)status};
     const struct service *ledger = service_of(s, IPC_SERVICE_LEDGER);
 
+    if (ledger->channel >= 0)
+        err_ignore(ipc_send(ledger->channel, IPC_TYPE_SESSION_ENDED, &message, NULL, 0));
     if (!WIFSIGNALED(status))
         return;
     log_error("session_died", "session=%016llx signal=%d", (unsigned long long)id,
               WTERMSIG(status));
-    if (ledger->channel >= 0)
-        err_ignore(ipc_send(ledger->channel, IPC_TYPE_SESSION_ENDED, &message, NULL, 0));
     /* Address layouts must not be there to be probed again: the next session's listener is a
      * fresh execution. Sessions that we killed ourselves (SIGKILL) showed nothing. */
     if (WTERMSIG(status) != SIGKILL)

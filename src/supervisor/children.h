@@ -5,7 +5,7 @@
 
 #include "supervisor/state.h"
 
-/* A line for operators and a record for auditors; without a ledger the line must do. */
+/* A line for operators and a record for auditors; without a ledger the record is made later. */
 void children_tell(struct supervisor *s, const char *subject, const char *event,
                    const char *detail);
 

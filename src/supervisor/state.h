@@ -6,7 +6,19 @@
 #include "supervisor/service.h"
 #include "supervisor/sockets.h"
 
-enum { SESSIONS_MAX = 65536, ADMIN_CLIENTS_MAX = 16, READY_TIMEOUT_MS = 15000 };
+enum {
+    SESSIONS_MAX = 65536,
+    ADMIN_CLIENTS_MAX = 16,
+    EVENTS_UNTOLD_MAX = 16,
+    READY_TIMEOUT_MS = 15000,
+};
+
+/* Something that the ledger is to record. */
+struct service_event {
+    char subject[4096];
+    char name[64];
+    char detail[512];
+};
 
 struct session_entry {
     uint64_t id;
@@ -28,6 +40,8 @@ struct supervisor {
     size_t n_sessions;
     struct admin_client clients[ADMIN_CLIENTS_MAX];
     size_t n_clients;
+    struct service_event untold[EVENTS_UNTOLD_MAX]; /* the ledger was not there */
+    size_t n_untold;
     int64_t started_us;
     int64_t drain_until_ms; /* INT64_MAX: not draining */
     bool reload_asked, stop_asked, recycle_listener;
