@@ -415,6 +415,12 @@ pgtarget_check_parameter(const struct pgwire_parameter *p)
 {
     if (str_is(p->name, "client_encoding") && !pgsettings_is_utf8(p->value))
         return fail(ERR_UNSUPPORTED, "the target changed client_encoding to something but UTF8");
+    /* In another encoding the server could fold or cut a name otherwise than our facts say. */
+    if (str_is(p->name, "server_encoding") && !pgsettings_is_utf8(p->value) &&
+        !str_is(p->value, "SQL_ASCII"))
+        return fail(ERR_UNSUPPORTED,
+                    "the database's encoding is %.*s; only UTF8 (or SQL_ASCII) can be judged",
+                    STR_ARG(p->value));
     if (str_is(p->name, "standard_conforming_strings") && !str_is(p->value, "on"))
         return fail(ERR_UNSUPPORTED, "the target switched standard_conforming_strings off");
     return OK;
