@@ -8,6 +8,10 @@ static const char *const safe_functions[] = {
 #include "sql/safe_functions.inc"
 };
 
+static const char *const fields[] = {
+#include "sql/fields.inc"
+};
+
 static const char *const operators[] = {
 #include "sql/operators.inc"
 };
@@ -47,8 +51,8 @@ static const struct function_class {
 } function_classes[] = {
     {"nextval", false, CLASSES(WRITE)},
     {"setval", false, CLASSES(WRITE)},
-    {"lo_import", false, CLASSES(ADMIN) | CLASSES(SERVER_FILES)},
-    {"lo_export", false, CLASSES(ADMIN) | CLASSES(SERVER_FILES)},
+    {"lo_import", false, CLASSES(ADMIN) | CLASSES(SERVER_FILES) | CLASSES(LARGE_OBJECT)},
+    {"lo_export", false, CLASSES(ADMIN) | CLASSES(SERVER_FILES) | CLASSES(LARGE_OBJECT)},
     {"lo_get", false, CLASSES(READ) | CLASSES(LARGE_OBJECT)},
     {"loread", false, CLASSES(READ) | CLASSES(LARGE_OBJECT)},
     {"lo_", true, CLASSES(WRITE) | CLASSES(LARGE_OBJECT)},
@@ -176,6 +180,12 @@ bool
 sql_is_safe_function(struct str name)
 {
     return LISTED(safe_functions, name);
+}
+
+bool
+sql_is_builtin_field(struct str name)
+{
+    return LISTED(fields, name);
 }
 
 bool

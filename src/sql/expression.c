@@ -36,7 +36,7 @@ find_subscription(struct sql_walk *w, const PgQuery__Node *item)
 
     if (item == NULL)
         return;
-    if (item->node_case == PG_QUERY__NODE__NODE_JOIN_EXPR) {
+    if (item->node_case == PG_QUERY__NODE__NODE_JOIN_EXPR && item->join_expr->alias == NULL) {
         find_subscription(w, item->join_expr->larg);
         find_subscription(w, item->join_expr->rarg);
     }
@@ -63,20 +63,151 @@ sql_on_relation(struct sql_walk *w, const ProtobufCMessage *m)
     return sql_demand_relation(w, CLASSES(READ), rv);
 }
 
+/* Fields that are calls. PostgreSQL takes `(x).f` and `t.f` for f(x) and f(t) where there is no
+ * column f. On a table only functions of its own row type can be called so; on any other value,
+ * and on a function in FROM, which stands for the value it returns, every function can. */
+
+static enum err
+field_or_call(struct sql_walk *w, struct str name)
+{
+    return sql_is_builtin_field(name) ? OK : sql_call(w, sql_str(""), name, NULL);
+}
+
+enum err
+sql_on_indirection(struct sql_walk *w, const ProtobufCMessage *m)
+{
+    const PgQuery__AIndirection *a = (const PgQuery__AIndirection *)m;
+    enum err e;
+
+    for (size_t i = 0; i < a->n_indirection; i++)
+        if (a->indirection[i]->node_case == PG_QUERY__NODE__NODE_STRING &&
+            (e = field_or_call(w, sql_node_text(a->indirection[i]))) != OK)
+            return e;
+    return sql_walk_children(w, m);
+}
+
+/* json_populate_record() and its kin return rows of a type of the user's: as a table does. */
+static bool
+returns_rows(struct str function)
+{
+    return str_is(function, "json_populate_record") || str_is(function, "jsonb_populate_record") ||
+           str_is(function, "json_populate_recordset") ||
+           str_is(function, "jsonb_populate_recordset");
+}
+
+static enum err
+note_function(struct sql_walk *w, const PgQuery__RangeFunction *f)
+{
+    const PgQuery__Node *pair = f->n_functions > 0 ? f->functions[0] : NULL;
+    const PgQuery__Node *call = NULL;
+    struct str schema = sql_str("");
+    struct str name = sql_str("");
+    struct sql_source *source;
+
+    if (pair != NULL && pair->node_case == PG_QUERY__NODE__NODE_LIST && pair->list->n_items > 0)
+        call = pair->list->items[0];
+    if (call != NULL && call->node_case == PG_QUERY__NODE__NODE_FUNC_CALL)
+        sql_names(call->func_call->funcname, call->func_call->n_funcname, &schema, &name);
+    if ((schema.len == 0 || str_is(schema, "pg_catalog")) && returns_rows(name))
+        return OK;
+    if ((source = arena_alloc(w->arena, sizeof(*source))) == NULL)
+        return fail(ERR_NOMEM, "no memory for the facts of a statement");
+    *source =
+        (struct sql_source){w->sources, f, f->alias != NULL ? sql_str(f->alias->aliasname) : name};
+    w->sources = source;
+    return OK;
+}
+
+static enum err
+note_functions_of(struct sql_walk *w, const PgQuery__Node *item)
+{
+    enum err e;
+
+    if (item == NULL)
+        return OK;
+    if (item->node_case == PG_QUERY__NODE__NODE_RANGE_FUNCTION)
+        return note_function(w, item->range_function);
+    if (item->node_case != PG_QUERY__NODE__NODE_JOIN_EXPR)
+        return OK;
+    if ((e = note_functions_of(w, item->join_expr->larg)) != OK)
+        return e;
+    return note_functions_of(w, item->join_expr->rarg);
+}
+
+enum err
+sql_note_functions(struct sql_walk *w, PgQuery__Node **items, size_t n)
+{
+    enum err e;
+
+    for (size_t i = 0; i < n; i++)
+        if ((e = note_functions_of(w, items[i])) != OK)
+            return e;
+    return OK;
+}
+
+/* Whether the statement itself says that the function has this column. */
+static bool
+declares(const struct sql_source *source, struct str column)
+{
+    const PgQuery__RangeFunction *f = source->function;
+
+    if (str_equal(column, source->alias) || (f->ordinality && str_is(column, "ordinality")))
+        return true;
+    for (size_t i = 0; f->alias != NULL && i < f->alias->n_colnames; i++)
+        if (str_equal(column, sql_node_text(f->alias->colnames[i])))
+            return true;
+    for (size_t i = 0; i < f->n_coldeflist; i++)
+        if (f->coldeflist[i]->node_case == PG_QUERY__NODE__NODE_COLUMN_DEF &&
+            str_is(column, f->coldeflist[i]->column_def->colname))
+            return true;
+    return false;
+}
+
+static enum err
+column_or_call(struct sql_walk *w, const PgQuery__ColumnRef *ref)
+{
+    struct str qualifier = sql_node_text(ref->fields[0]);
+    struct str column = sql_node_text(ref->fields[1]);
+    enum err e;
+
+    for (const struct sql_source *s = w->sources; s != NULL; s = s->next)
+        if ((s->alias.len == 0 || str_equal(s->alias, qualifier)) && !declares(s, column) &&
+            (e = field_or_call(w, column)) != OK)
+            return e;
+    return OK;
+}
+
+/* Whether one field of a column reference shows pg_subscription's connection string: by name, by
+ * a star, as a part of the whole row, or of the whole row given to a function (s.row_to_json). */
+static bool
+shows_secret(const struct sql_walk *w, const PgQuery__ColumnRef *ref, size_t i)
+{
+    struct str name = sql_node_text(ref->fields[i]);
+    bool last = i + 1 == ref->n_fields;
+
+    if (str_is(name, "subconninfo"))
+        return true;
+    if (w->subscription.len == 0)
+        return false;
+    return ref->fields[i]->node_case == PG_QUERY__NODE__NODE_A_STAR ||
+           (last && (str_equal(name, w->subscription) ||
+                     (i > 0 && sql_is_safe_function(name) &&
+                      str_equal(sql_node_text(ref->fields[i - 1]), w->subscription))));
+}
+
 enum err
 sql_on_column(struct sql_walk *w, const ProtobufCMessage *m)
 {
     const PgQuery__ColumnRef *ref = (const PgQuery__ColumnRef *)m;
+    enum err e;
 
-    for (size_t i = 0; i < ref->n_fields; i++) {
-        struct str name = sql_node_text(ref->fields[i]);
-        bool unnamed = w->subscription.len > 0 &&
-                       (ref->fields[i]->node_case == PG_QUERY__NODE__NODE_A_STAR ||
-                        (i + 1 == ref->n_fields && str_equal(name, w->subscription)));
-
-        if (unnamed || str_is(name, "subconninfo"))
+    for (size_t i = 0; i < ref->n_fields; i++)
+        if (shows_secret(w, ref, i))
             return subscription_secret(w);
-    }
+    if (w->sources != NULL && ref->n_fields == 2 &&
+        ref->fields[1]->node_case == PG_QUERY__NODE__NODE_STRING &&
+        (e = column_or_call(w, ref)) != OK)
+        return e;
     return sql_walk_children(w, m);
 }
 
@@ -408,6 +539,8 @@ sql_on_select(struct sql_walk *w, const ProtobufCMessage *m)
     w->pg_settings_name = one_setting(select);
     for (size_t i = 0; i < select->n_from_clause; i++)
         find_subscription(w, select->from_clause[i]);
+    if (e == OK)
+        e = sql_note_functions(w, select->from_clause, select->n_from_clause);
     if (e == OK)
         e = row_locks(w, select);
     if (e == OK && select->into_clause != NULL)

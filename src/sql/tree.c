@@ -50,7 +50,7 @@ static sql_handler *const handlers[NODE_KINDS] = {
     ON(FUNC_CALL, sql_on_function),
     ON(A_STAR, leaf),
     ON(A_INDICES, plain),
-    ON(A_INDIRECTION, plain),
+    ON(A_INDIRECTION, sql_on_indirection),
     ON(A_ARRAY_EXPR, plain),
     ON(RES_TARGET, plain),
     ON(TYPE_CAST, plain),

@@ -17,6 +17,14 @@ struct sql_scope {
     size_t n;
 };
 
+/* A function in FROM: by its alias it may be an argument (expression.c, "Fields that are calls").
+ */
+struct sql_source {
+    const struct sql_source *next;
+    const PgQuery__RangeFunction *function;
+    struct str alias; /* empty: any */
+};
+
 struct sql_walk {
     struct arena *arena; /* for what outlives the analysis */
 
@@ -30,10 +38,11 @@ struct sql_walk {
 
     /* where the walk is */
     const struct sql_scope *scope;
-    class_set extra;             /* named classes that every demand gets: EXPLAIN, COPY OUT */
-    bool plan_only;              /* EXPLAIN without ANALYZE: writes are only planned */
-    struct str pg_settings_name; /* … FROM pg_settings WHERE name = '…' */
-    struct str subscription;     /* what a query calls pg_subscription */
+    class_set extra;                  /* named classes that every demand gets: EXPLAIN, COPY OUT */
+    bool plan_only;                   /* EXPLAIN without ANALYZE: writes are only planned */
+    struct str pg_settings_name;      /* … FROM pg_settings WHERE name = '…' */
+    struct str subscription;          /* what a query calls pg_subscription */
+    const struct sql_source *sources; /* functions in FROM so far, wherever they stand */
 };
 
 typedef enum err sql_handler(struct sql_walk *w, const ProtobufCMessage *m);
@@ -79,7 +88,8 @@ bool sql_is_system_schema(struct str schema);
 
 /* handlers: expression.c */
 sql_handler sql_on_relation, sql_on_function, sql_on_operator, sql_on_sublink, sql_on_sort,
-    sql_on_sample, sql_on_range_function, sql_on_column, sql_on_select, sql_on_exclusion;
+    sql_on_sample, sql_on_range_function, sql_on_column, sql_on_indirection, sql_on_select,
+    sql_on_exclusion;
 /* write.c */
 sql_handler sql_on_insert, sql_on_update, sql_on_delete, sql_on_merge, sql_on_copy, sql_on_truncate,
     sql_on_lock;
@@ -119,6 +129,9 @@ bool sql_where_narrows(struct sql_walk *w, const PgQuery__RangeVar *target, PgQu
 enum err sql_walk_with(struct sql_walk *w, const ProtobufCMessage *m,
                        const PgQuery__WithClause *with, const void *skip);
 
+/* Notes the functions among FROM or USING items, before any column is looked at. */
+enum err sql_note_functions(struct sql_walk *w, PgQuery__Node **items, size_t n);
+
 /* The table that SELECT INTO or CREATE … AS makes. */
 enum err sql_walk_into(struct sql_walk *w, const PgQuery__IntoClause *into);
 
@@ -126,6 +139,7 @@ enum err sql_walk_into(struct sql_walk *w, const PgQuery__IntoClause *into);
 bool sql_is_catalog(struct str relation);
 bool sql_is_secret(struct str schema, struct str relation);
 bool sql_is_safe_function(struct str name);
+bool sql_is_builtin_field(struct str name);
 bool sql_is_builtin_operator(struct str name);
 bool sql_is_harmless_setting(struct str name);
 /* The classes of a built-in (or of a well-known extension's) function that is not safe; 0. */

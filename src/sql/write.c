@@ -63,7 +63,8 @@ sql_on_update(struct sql_walk *w, const ProtobufCMessage *m)
         return e;
     classes |= mass_write(w, s->relation, s->with_clause, s->from_clause, s->n_from_clause,
                           s->where_clause);
-    if ((e = sql_demand_relation(w, classes, s->relation)) != OK)
+    if ((e = sql_note_functions(w, s->from_clause, s->n_from_clause)) != OK ||
+        (e = sql_demand_relation(w, classes, s->relation)) != OK)
         return e;
     if (s->n_returning_list > 0 && (e = sql_demand_relation(w, CLASSES(READ), s->relation)) != OK)
         return e;
@@ -81,7 +82,8 @@ sql_on_delete(struct sql_walk *w, const ProtobufCMessage *m)
         return fail(ERR_UNSUPPORTED, "DELETE without a table");
     classes |= mass_write(w, s->relation, s->with_clause, s->using_clause, s->n_using_clause,
                           s->where_clause);
-    if ((e = sql_demand_relation(w, classes, s->relation)) != OK)
+    if ((e = sql_note_functions(w, s->using_clause, s->n_using_clause)) != OK ||
+        (e = sql_demand_relation(w, classes, s->relation)) != OK)
         return e;
     if (s->n_returning_list > 0 && (e = sql_demand_relation(w, CLASSES(READ), s->relation)) != OK)
         return e;
@@ -132,7 +134,8 @@ sql_on_merge(struct sql_walk *w, const ProtobufCMessage *m)
         return e;
     if (matched)
         classes |= mass_write(w, s->relation, s->with_clause, &source, 1, s->join_condition);
-    if ((e = sql_demand_relation(w, classes, s->relation)) != OK)
+    if ((e = sql_note_functions(w, &source, 1)) != OK ||
+        (e = sql_demand_relation(w, classes, s->relation)) != OK)
         return e;
     return sql_walk_with(w, m, s->with_clause, s->relation);
 }
