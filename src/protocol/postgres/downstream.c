@@ -227,6 +227,10 @@ serve_ready(struct response *r)
     if (pgwire_read_ready(body, &status) != OK || (head->refusal != NULL && !head->failed))
         return lose_track(r);
     s->copy_in = s->copy_out = false;
+    if (head->kind == PGWIRE_OF_QUERY) { /* it used them itself */
+        pgnames_forget_unnamed(s->statements);
+        pgnames_forget_unnamed(s->portals);
+    }
     if (status == PGWIRE_IDLE) /* portals live as long as their transaction */
         pgnames_forget_settled(s->portals);
     return finish_and_pass(r);

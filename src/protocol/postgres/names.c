@@ -206,6 +206,12 @@ pgnames_forget_settled(struct pgnames *n)
         point(n, &name->settled, NULL);
         remove_if_unused(n, name);
     }
+    pgnames_forget_unnamed(n);
+}
+
+void
+pgnames_forget_unnamed(struct pgnames *n)
+{
     point(n, &n->unnamed->settled, NULL);
     if (n->unnamed->unsettled == 0)
         point(n, &n->unnamed->latest, NULL);

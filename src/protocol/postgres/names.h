@@ -74,6 +74,9 @@ void pgnames_forget_settled(struct pgnames *n);
  * either. */
 void pgnames_forget_all(struct pgnames *n);
 
+/* Forgets the settled meaning of the unnamed one: a simple Query uses it up. */
+void pgnames_forget_unnamed(struct pgnames *n);
+
 size_t pgnames_count(const struct pgnames *n);
 
 #endif

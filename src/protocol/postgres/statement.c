@@ -9,6 +9,18 @@ uses_names(enum sql_kind kind)
            kind == SQL_DISCARD_ALL;
 }
 
+/* DECLARE and CLOSE, wherever they stand. */
+static bool
+changes_cursors(const struct sql_statement *s)
+{
+    if (s->kind == SQL_FETCH)
+        return false;
+    for (size_t i = 0; i < s->n_demands; i++)
+        if ((s->demands[i].classes & CLASSES(CURSOR)) != 0)
+            return true;
+    return false;
+}
+
 void
 pgfacts_summarise(const struct sql_facts *facts, struct pgfacts_summary *out)
 {
@@ -18,10 +30,9 @@ pgfacts_summarise(const struct sql_facts *facts, struct pgfacts_summary *out)
             out->empty = false;
         out->n_copies_in += facts->statements[i].kind == SQL_COPY_IN;
         out->n_uses += uses_names(facts->statements[i].kind);
+        if (changes_cursors(&facts->statements[i]))
+            out->changes_cursors = true;
     }
-    for (size_t i = 0; i < facts->n_demands; i++)
-        if ((facts->demands[i].classes & CLASSES(CURSOR)) != 0)
-            out->touches_cursors = true;
 }
 
 static void
@@ -112,7 +123,7 @@ pgstatement_new(const struct sql_facts *facts, struct str text, struct str types
     if (s == NULL)
         return NULL;
     s->n_copies_in = summary.n_copies_in;
-    s->touches_cursors = summary.touches_cursors;
+    s->changes_cursors = summary.changes_cursors;
     s->empty = summary.empty;
     for (size_t i = 0; summary.n_uses > 0 && i < facts->n_statements; i++)
         if (uses_names(facts->statements[i].kind) && !add_use(s, &facts->statements[i], &room)) {

@@ -24,14 +24,14 @@ struct pgstatement {
     uint32_t n_copies_in;
     bool changes_names;   /* PREPARE, DEALLOCATE, DISCARD ALL */
     bool empty;           /* no statement at all */
-    bool touches_cursors; /* DECLARE, FETCH, MOVE, CLOSE: SQL's side of portals */
+    bool changes_cursors; /* DECLARE, CLOSE: SQL's side of portals */
 };
 
 /* What a look at the facts says, without a copy. */
 struct pgfacts_summary {
     uint32_t n_copies_in;
     size_t n_uses;
-    bool touches_cursors;
+    bool changes_cursors;
     bool empty; /* no statement at all: nothing would run */
 };
 void pgfacts_summarise(const struct sql_facts *facts, struct pgfacts_summary *out);

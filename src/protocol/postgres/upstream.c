@@ -214,8 +214,12 @@ refuse_missing(struct request *r, const char *what, const char *sqlstate, struct
 {
     char reason[160];
 
-    (void)snprintf(reason, sizeof(reason), "%s \"%.*s\" does not exist", what,
-                   name.len > 64 ? 64 : (int)name.len, name.ptr);
+    /* In the server's own words, for drivers that look at them. */
+    if (name.len == 0 && strcmp(sqlstate, "26000") == 0)
+        (void)snprintf(reason, sizeof(reason), "unnamed prepared statement does not exist");
+    else
+        (void)snprintf(reason, sizeof(reason), "%s \"%.*s\" does not exist", what,
+                       name.len > 64 ? 64 : (int)name.len, name.ptr);
     return refuse_because(r, sqlstate, STR(""), str_from(reason));
 }
 
@@ -335,10 +339,10 @@ admit(struct request *r, struct command *command, const struct pgstatement *stat
 
 /* Bookkeeping for what was admitted and goes on now. */
 static void
-note_effects(struct pgsession *s, struct pgstatement *statement, bool touches_cursors,
+note_effects(struct pgsession *s, struct pgstatement *statement, bool changes_cursors,
              struct pganswer *answer)
 {
-    if (touches_cursors) /* SQL's CLOSE and DECLARE may give a portal's name another meaning */
+    if (changes_cursors) /* SQL's CLOSE and DECLARE may give a portal's name another meaning */
         pgnames_forget_all(s->portals);
     if (statement != NULL && statement->changes_names) {
         pgobject_hold(&statement->object);
@@ -379,7 +383,7 @@ run_query(struct request *r, struct command *command, struct pgstatement *statem
     if (!summary->empty && ((e = admit(r, command, statement, &answer, &judgement)) != OK ||
                             judgement == JUDGED_REFUSED))
         return e;
-    note_effects(s, statement, summary->touches_cursors, &answer);
+    note_effects(s, statement, summary->changes_cursors, &answer);
     entry = s->answers.removed + s->answers.count;
     if ((e = forward(r, &answer)) != OK || s->skipping)
         return e;
@@ -604,7 +608,7 @@ run_portal(struct request *r, struct pgportal *portal)
     if (!statement->empty && ((e = admit(r, &command, statement, &answer, &judgement)) != OK ||
                               judgement == JUDGED_REFUSED))
         return e;
-    note_effects(s, statement, statement->touches_cursors, &answer);
+    note_effects(s, statement, statement->changes_cursors, &answer);
     entry = s->answers.removed + s->answers.count;
     if ((e = forward(r, &answer)) != OK || s->skipping)
         return e;
