@@ -346,6 +346,21 @@ covers(const struct config *c, const struct policy_rule *wide, const struct poli
            list_covers(wide->functions, narrow->functions) && selection_covers(c, wide, narrow);
 }
 
+/* A deny of every command is how an incident is stopped: it must take effect, not be refused. */
+static void
+report_covered(struct problems *p, struct mark at, const struct policy_rule *deny)
+{
+    static const char hint[] =
+        "an explicit deny always wins; remove this policy or narrow the other";
+    const char *name = problem_quote(p, deny->name);
+
+    if (deny->classes == 0)
+        problem_warning(p, at, NULL, "policy %s stops everything that this allows", name);
+    else
+        problem_error(p, at, hint, "this can never allow anything: policy %s denies all of it",
+                      name);
+}
+
 static void
 check_covered(struct problems *p, const struct config *c, const struct node *policies)
 {
@@ -363,10 +378,7 @@ check_covered(struct problems *p, const struct config *c, const struct node *pol
         for (size_t k = 0; k < c->n_policies && rule->verdict == VERDICT_ALLOW; k++) {
             if (c->policies[k].verdict != VERDICT_DENY || !covers(c, &c->policies[k], rule))
                 continue;
-            problem_error(p, node_get(node, "allow")->key_mark,
-                          "an explicit deny always wins; remove this policy or narrow the other",
-                          "this can never allow anything: policy %s denies all of it",
-                          problem_quote(p, c->policies[k].name));
+            report_covered(p, node_get(node, "allow")->key_mark, &c->policies[k]);
             break;
         }
     }

@@ -28,7 +28,8 @@ enum {
     NUMBER(unauthenticated)                                                                        \
     NUMBER(unauthenticated_per_source)                                                             \
     NUMBER(handshake_seconds)                                                                      \
-    NUMBER(handshake_bytes) NUMBER(log_json) NUMBER(log_level) TEXT(certificate, 16384)
+    NUMBER(handshake_bytes)                                                                        \
+    NUMBER(log_json) NUMBER(log_level) NUMBER(orphans) TEXT(certificate, 16384)
 #define IPC_START(NUMBER, TEXT)
 #define IPC_DRAIN(NUMBER, TEXT)
 #define IPC_SERVICE_EVENT(NUMBER, TEXT)   TEXT(service, 4096) TEXT(event, 64) TEXT(detail, 4096)
@@ -64,8 +65,7 @@ enum {
     TEXT(database, 256)                                                                            \
     TEXT(target_user, 256)                                                                         \
     TEXT(target_host, 1024)                                                                        \
-    NUMBER(target_tls) NUMBER(flags) NUMBER(cancel_id) TEXT(cancel_secret, 64)                     \
-        TEXT(policy_hash, 64)
+    NUMBER(target_tls) NUMBER(flags) NUMBER(cancel_id) TEXT(cancel_secret, 64) TEXT(policy_hash, 64)
 #define IPC_REFUSED(NUMBER, TEXT) NUMBER(code) TEXT(text, 1024) TEXT(hint, 1024)
 #define IPC_ANSWER(NUMBER, TEXT)  /* to PROVE, SIGN and CANCEL */                                  \
     NUMBER(code) TEXT(text, 1024) TEXT(first, 8192) TEXT(second, 1024)

@@ -34,8 +34,8 @@ connections_check(const struct connections *c, const struct in6_addr *source)
 {
     unsigned unauthenticated = 0, of_source = 0;
 
-    if (c->n >= c->limits.connections)
-        return fail(ERR_LIMIT, "%u connections are open", c->n);
+    if (c->n + c->orphans >= c->limits.connections)
+        return fail(ERR_LIMIT, "%u connections are open", c->n + c->orphans);
     for (unsigned i = 0; i < c->n; i++) {
         if (c->items[i].authenticated)
             continue;

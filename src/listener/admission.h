@@ -27,6 +27,7 @@ struct connections {
     struct admission_limits limits;
     struct connection *items;
     unsigned n;
+    unsigned orphans; /* sessions of a listener before us; they count in the total */
 };
 
 /* Room for limits.connections. ERR_NOMEM. */

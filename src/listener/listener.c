@@ -56,6 +56,7 @@ set_up(struct listener *l, const struct ipc_listener_setup *setup)
         .unauthenticated = (unsigned)setup->unauthenticated,
         .unauthenticated_per_source = (unsigned)setup->unauthenticated_per_source,
     };
+    enum err e;
 
     log_setup("listener", setup->log_json != 0, (enum log_level)setup->log_level);
     l->handshake_seconds = (unsigned)setup->handshake_seconds;
@@ -63,7 +64,9 @@ set_up(struct listener *l, const struct ipc_listener_setup *setup)
     tls_prepare(); /* sessions make contexts of their own, for targets */
     if (setup->certificate.len > 0 && tls_server_context(setup->certificate, &l->tls) != OK)
         return ERR_TLS;
-    return connections_open(&l->connections, &limits);
+    if ((e = connections_open(&l->connections, &limits)) == OK)
+        l->connections.orphans = (unsigned)setup->orphans;
+    return e;
 }
 
 static enum err
@@ -139,6 +142,10 @@ obey(struct listener *l)
             break;
         case IPC_TYPE_DRAIN:
             stop_accepting(l);
+            break;
+        case IPC_TYPE_SESSION_ENDED: /* an orphan */
+            if (l->connections.orphans > 0)
+                l->connections.orphans--;
             break;
         default:
             e = fail(ERR_PROTOCOL, "unexpected message %s", ipc_type_name(l->packet.type));

@@ -28,7 +28,8 @@ enum sql_kind {
     SQL_DISCARD_ALL,
     SQL_COPY_IN,
     SQL_COPY_OUT,
-    SQL_SET, /* name: the setting; empty: RESET ALL */
+    SQL_SET,   /* name: the setting; empty: RESET ALL */
+    SQL_FETCH, /* MOVE included; unlike DECLARE and CLOSE it changes no cursor's name */
 };
 
 struct sql_statement {

@@ -124,13 +124,15 @@ enum err
 sql_on_fetch(struct sql_walk *w, const ProtobufCMessage *m)
 {
     (void)m;
+    w->kind = SQL_FETCH;
     return sql_demand_none(w, CLASSES(SESSION) | CLASSES(CURSOR));
 }
 
 enum err
 sql_on_close(struct sql_walk *w, const ProtobufCMessage *m)
 {
-    return sql_on_fetch(w, m);
+    (void)m;
+    return sql_demand_none(w, CLASSES(SESSION) | CLASSES(CURSOR));
 }
 
 enum err

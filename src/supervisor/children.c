@@ -61,6 +61,7 @@ children_configure(struct supervisor *s, enum ipc_service kind, const struct can
     return service_wait_ready(service, &s->packet, READY_TIMEOUT_MS, NULL);
 }
 
+/* Tells a fresh listener what it needs to know, also how many sessions others left. */
 static enum err
 set_up_listener(struct supervisor *s)
 {
@@ -75,9 +76,12 @@ set_up_listener(struct supervisor *s)
         .handshake_bytes = c->limits.handshake_bytes,
         .log_json = c->log_json,
         .log_level = c->log_level,
+        .orphans = s->n_sessions,
     };
     enum err e = OK;
 
+    for (size_t i = 0; i < s->n_sessions; i++)
+        s->sessions[i].orphan = true;
     if (c->tls_certificate.len > 0) {
         struct config_secret file = {SECRET_FILE, c->tls_certificate};
 
@@ -166,7 +170,7 @@ session_add(struct supervisor *s, const struct ipc_session_started *started)
 {
     if (s->n_sessions < SESSIONS_MAX)
         s->sessions[s->n_sessions++] =
-            (struct session_entry){started->session, (pid_t)started->pid};
+            (struct session_entry){.id = started->session, .pid = (pid_t)started->pid};
 }
 
 /* Tells the ledger how the process ended, by which the session's records are closed. */
@@ -188,11 +192,24 @@ report_end(struct supervisor *s, uint64_t id, int status)
         s->recycle_listener = true;
 }
 
+/* The listener in place counts the sessions of those before it. */
+static void
+tell_listener(struct supervisor *s, const struct session_entry *orphan)
+{
+    struct ipc_session_ended message = {.session = orphan->id};
+    const struct service *listener = service_of(s, IPC_SERVICE_LISTENER);
+
+    if (listener->channel >= 0)
+        err_ignore(ipc_send(listener->channel, IPC_TYPE_SESSION_ENDED, &message, NULL, 0));
+}
+
 static void
 session_end(struct supervisor *s, uint64_t id, int status)
 {
     for (size_t i = 0; i < s->n_sessions; i++)
         if (s->sessions[i].id == id) {
+            if (s->sessions[i].orphan)
+                tell_listener(s, &s->sessions[i]);
             s->sessions[i] = s->sessions[--s->n_sessions];
             report_end(s, id, status);
             return;

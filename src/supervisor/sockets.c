@@ -87,21 +87,30 @@ add(const struct sockets *old, const struct config_address *address, struct sock
 }
 
 enum err
-sockets_apply(struct sockets *s, const struct config *config)
+sockets_open(const struct sockets *now, const struct config *config, struct sockets *next)
 {
-    static struct sockets next; /* large */
     enum err e = OK;
 
-    next.n = 0;
+    next->n = 0;
     for (size_t i = 0; i < config->n_listens && e == OK; i++)
-        e = add(s, &config->listens[i].address, &next);
-    if (e != OK) {
-        close_unless_in(&next, s);
-        return e;
-    }
-    close_unless_in(s, &next);
-    *s = next;
-    return OK;
+        e = add(now, &config->listens[i].address, next);
+    if (e != OK)
+        sockets_abandon(now, next);
+    return e;
+}
+
+void
+sockets_replace(struct sockets *now, const struct sockets *next)
+{
+    close_unless_in(now, next);
+    *now = *next;
+}
+
+void
+sockets_abandon(const struct sockets *now, struct sockets *next)
+{
+    close_unless_in(next, now);
+    next->n = 0;
 }
 
 void

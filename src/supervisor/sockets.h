@@ -17,10 +17,18 @@ struct sockets {
     size_t n;
 };
 
-/* Makes `s` hold a listening socket for every `listen` of `config`, in that order; those already
- * open are kept, others closed. On failure `s` is as before. ERR_IO: the address cannot be bound;
+/* Makes `*next` the listening sockets of `config`, one for every `listen`, in that order: those of
+ * `now` where they are the same, others opened. Ends with sockets_replace() or
+ * sockets_abandon(). On failure nothing was opened. ERR_IO: an address cannot be bound;
  * ERR_LIMIT. */
-enum err sockets_apply(struct sockets *s, const struct config *config);
+enum err sockets_open(const struct sockets *now, const struct config *config, struct sockets *next);
+
+/* Makes `next` the sockets in use, and closes those that it does not have. */
+void sockets_replace(struct sockets *now, const struct sockets *next);
+
+/* Closes those of `next` that are not in use. */
+void sockets_abandon(const struct sockets *now, struct sockets *next);
+
 void sockets_close(struct sockets *s);
 
 /* The administrative socket in `directory`. ERR_IO, ERR_LIMIT. */

@@ -23,6 +23,7 @@ struct service_event {
 struct session_entry {
     uint64_t id;
     pid_t pid;
+    bool orphan; /* its listener is gone */
 };
 
 struct admin_client {

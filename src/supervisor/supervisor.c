@@ -31,9 +31,12 @@ same(struct str a, struct str b, const char *key)
     return false;
 }
 
+/* What can fail most easily comes first: the keeper takes a configuration as a whole or not at
+ * all, and the ledger only its limits. */
 static enum err
 apply(struct supervisor *s, struct candidate *c)
 {
+    static struct sockets next; /* large */
     enum err e;
 
     if (!same(s->in_force.config->ledger_directory, c->config->ledger_directory,
@@ -41,10 +44,15 @@ apply(struct supervisor *s, struct candidate *c)
         !same(s->in_force.config->state_directory, c->config->state_directory, "state") ||
         !same(s->in_force.config->runtime_directory, c->config->runtime_directory, "runtime"))
         return fail(ERR_INVALID, "a directory changed; restart for that");
-    if ((e = children_configure(s, IPC_SERVICE_LEDGER, c)) != OK ||
-        (e = children_configure(s, IPC_SERVICE_KEEPER, c)) != OK)
+    if ((e = sockets_open(&s->sockets, c->config, &next)) != OK)
         return e;
-    return sockets_apply(&s->sockets, c->config);
+    if ((e = children_configure(s, IPC_SERVICE_KEEPER, c)) == OK)
+        e = children_configure(s, IPC_SERVICE_LEDGER, c);
+    if (e == OK)
+        sockets_replace(&s->sockets, &next);
+    else
+        sockets_abandon(&s->sockets, &next);
+    return e;
 }
 
 static void
@@ -249,6 +257,17 @@ make_directory(struct supervisor *s, struct str path)
 }
 
 static enum err
+bind_sockets(struct supervisor *s)
+{
+    static struct sockets none, all; /* large */
+    enum err e;
+
+    if ((e = sockets_open(&none, s->in_force.config, &all)) == OK)
+        sockets_replace(&s->sockets, &all);
+    return e;
+}
+
+static enum err
 start_all(struct supervisor *s)
 {
     struct candidate c;
@@ -259,7 +278,7 @@ start_all(struct supervisor *s)
     accept_configuration(s, &c);
     if ((e = make_directory(s, s->in_force.config->state_directory)) != OK ||
         (e = make_directory(s, s->in_force.config->runtime_directory)) != OK ||
-        (e = sockets_apply(&s->sockets, s->in_force.config)) != OK ||
+        (e = bind_sockets(s)) != OK ||
         (e = sockets_open_admin(s->in_force.config->runtime_directory, &s->admin)) != OK ||
         (e = children_start(s, IPC_SERVICE_LEDGER)) != OK)
         return e;

@@ -89,6 +89,21 @@ test_authenticated_connections_count_in_the_total_alone(void **state)
 }
 
 static void
+test_sessions_of_an_earlier_listener_count_in_the_total(void **state)
+{
+    struct connections c;
+
+    (void)state;
+    assert_int_equal(connections_open(&c, &limits), OK);
+    c.orphans = 4;
+    add(&c, 1, "::1");
+    refused(&c, "::ffff:192.0.2.1");
+    c.orphans = 3;
+    add(&c, 2, "::ffff:192.0.2.1");
+    connections_close(&c);
+}
+
+static void
 test_the_unauthenticated_have_a_total_of_their_own(void **state)
 {
     struct connections c;
@@ -125,6 +140,7 @@ main(void)
         cmocka_unit_test(test_one_source_gets_no_more_than_its_share),
         cmocka_unit_test(test_an_ipv6_network_is_one_source),
         cmocka_unit_test(test_authenticated_connections_count_in_the_total_alone),
+        cmocka_unit_test(test_sessions_of_an_earlier_listener_count_in_the_total),
         cmocka_unit_test(test_the_unauthenticated_have_a_total_of_their_own),
         cmocka_unit_test(test_the_next_deadline_is_of_the_unauthenticated),
     };
