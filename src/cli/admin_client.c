@@ -1,20 +1,11 @@
 #include "cli/admin_client.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "cli/cli.h"
 #include "config/config.h"
 
 enum { CONFIG_ARENA_MAX = 256 << 20, REPORT_BYTES_MAX = 1 << 20 };
-
-const char *
-cli_default_config(void)
-{
-    const char *path = getenv("BULKHEAD_CONFIG");
-
-    return path != NULL && path[0] != '\0' ? path : "/etc/bulkhead/bulkhead.yaml";
-}
 
 /* The configuration's runtime directory; its other problems are not ours. */
 static enum err

@@ -1,6 +1,6 @@
 #include "cli/cli.h"
+#include "cli/options.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -60,25 +60,8 @@ check(const char *path)
 int
 cli_check(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
-    const char *path = cli_default_config();
-    int option;
+    const char *path;
+    int status = cli_options(argc, argv, usage, 0, &path, NULL);
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(usage, stdout);
-            return CLI_OK;
-        }
-        if (option != 'c') {
-            fputs(usage, stderr);
-            return CLI_USAGE;
-        }
-        path = optarg;
-    }
-    if (optind < argc) {
-        fputs(usage, stderr);
-        return CLI_USAGE;
-    }
-    return check(path);
+    return status != CLI_GO_ON ? status : check(path);
 }

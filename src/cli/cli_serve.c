@@ -1,7 +1,5 @@
-#include <getopt.h>
-#include <stdio.h>
-
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "supervisor/supervisor.h"
 
 static const char usage[] =
@@ -17,25 +15,8 @@ static const char usage[] =
 int
 cli_serve(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
-    const char *config = cli_default_config();
-    int option;
+    const char *config;
+    int status = cli_options(argc, argv, usage, 0, &config, NULL);
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(usage, stdout);
-            return CLI_OK;
-        }
-        if (option != 'c') {
-            fputs(usage, stderr);
-            return CLI_USAGE;
-        }
-        config = optarg;
-    }
-    if (optind != argc) {
-        fputs(usage, stderr);
-        return CLI_USAGE;
-    }
-    return supervisor_run(config);
+    return status != CLI_GO_ON ? status : supervisor_run(config);
 }

@@ -1,10 +1,10 @@
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/admin_client.h"
 #include "cli/cli.h"
+#include "cli/options.h"
 
 static const char usage[] = "usage: bulkhead sessions [--json] [--config FILE]\n"
                             "\n"
@@ -39,29 +39,13 @@ print_row(struct str line, void *arg)
 int
 cli_sessions(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     struct ipc_admin_request request = {.verb = STR_INIT("sessions")};
-    const char *config = cli_default_config();
     bool json = false;
-    int option;
+    const char *config;
+    int status = cli_options(argc, argv, usage, 0, &config, &json);
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'c') {
-            config = optarg;
-        } else if (option == 'j') {
-            json = true;
-        } else {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? CLI_OK : CLI_USAGE;
-        }
-    }
-    if (optind != argc) {
-        fputs(usage, stderr);
-        return CLI_USAGE;
-    }
+    if (status != CLI_GO_ON)
+        return status;
     if (!json)
         printf("%-16s  %-28s  %-16s  %-12s  %-15s  %s\n", "SESSION", "SUBJECT", "RESOURCE",
                "DATABASE", "SOURCE", "OPENED");

@@ -1,8 +1,8 @@
-#include <getopt.h>
 #include <stdio.h>
 
 #include "cli/admin_client.h"
 #include "cli/cli.h"
+#include "cli/options.h"
 
 static const char usage[] =
     "usage: bulkhead status [--config FILE]\n"
@@ -23,23 +23,9 @@ print_field(struct str line, void *arg)
 int
 cli_status(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
     struct ipc_admin_request request = {.verb = STR_INIT("status")};
-    const char *config = cli_default_config();
-    int option;
+    const char *config;
+    int status = cli_options(argc, argv, usage, 0, &config, NULL);
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'c') {
-            config = optarg;
-            continue;
-        }
-        fputs(usage, option == 'h' ? stdout : stderr);
-        return option == 'h' ? CLI_OK : CLI_USAGE;
-    }
-    if (optind != argc) {
-        fputs(usage, stderr);
-        return CLI_USAGE;
-    }
-    return admin_client_ask(config, &request, print_field, NULL);
+    return status != CLI_GO_ON ? status : admin_client_ask(config, &request, print_field, NULL);
 }
