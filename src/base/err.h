@@ -40,6 +40,14 @@ enum err err_record(enum err code, const char *file, int line, const char *forma
 enum err err_record_errno(enum err code, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5), cold));
 
+#ifdef __clang_analyzer__ /* it cannot see by itself that they return their `code` */
+#undef fail
+#undef fail_errno
+#define fail(code, ...) ((void)err_record(code, __FILE__, __LINE__, __VA_ARGS__), (code))
+#define fail_errno(code, ...)                                                                      \
+    ((void)err_record_errno(code, __FILE__, __LINE__, __VA_ARGS__), (code))
+#endif
+
 /* The text of the last failure in the current slot; "" if none. Valid until the next fail(). */
 const char *err_text(void);
 
