@@ -46,6 +46,21 @@ struct listener {
     struct ipc_packet packet;
 };
 
+/* Its books must not miss a session, so we wait when it is behind; it never waits for us then. */
+static enum err
+tell_supervisor(const struct listener *l, enum ipc_type type, const void *message)
+{
+    enum err e;
+
+    while ((e = ipc_send(l->supervisor, type, message, NULL, 0)) == ERR_UNAVAILABLE) {
+        struct pollfd fd = {l->supervisor, POLLOUT, 0};
+
+        if (poll(&fd, 1, -1) < 0 && errno != EINTR)
+            return fail_errno(ERR_IO, "poll");
+    }
+    return e;
+}
+
 /* --- orders of the supervisor --------------------------------------------------------------- */
 
 static enum err
@@ -231,7 +246,7 @@ fork_session(struct listener *l, const struct session_setup *setup)
     if (pid < 0)
         return fail_errno(ERR_UNAVAILABLE, "fork");
     connections_add(&l->connections, &connection);
-    return ipc_send(l->supervisor, IPC_TYPE_SESSION_STARTED, &started, NULL, 0);
+    return tell_supervisor(l, IPC_TYPE_SESSION_STARTED, &started);
 }
 
 static enum err
@@ -318,7 +333,7 @@ reap(struct listener *l)
             continue;
         ended.session = connection->session;
         connections_remove(&l->connections, connection);
-        if ((e = ipc_send(l->supervisor, IPC_TYPE_SESSION_ENDED, &ended, NULL, 0)) != OK)
+        if ((e = tell_supervisor(l, IPC_TYPE_SESSION_ENDED, &ended)) != OK)
             return e;
     }
     return OK;

@@ -1,4 +1,6 @@
 """What a client may do before it has shown a token: little, and not for long."""
+import os
+import signal
 import socket
 import struct
 import time
@@ -279,3 +281,22 @@ def test_clients_that_reset_their_connections_leave_nothing_behind(strict):
         reset(client)
     processes_for(strict, 0)
     assert still_serves(strict)
+
+
+def test_no_end_of_a_session_is_missed_while_the_supervisor_is_held_up(gateway):
+    busy = gateway()
+    listener = busy.pids()["listener"]
+    os.kill(busy.process.pid, signal.SIGSTOP)
+    try:
+        for _ in range(200):  # more than the channel between the two takes
+            with busy.socket(timeout=2) as client:
+                client.sendall(SSL_REQUEST)
+                if client.recv(1) != b"S":
+                    break  # the listener waits, too
+    except TimeoutError:
+        pass
+    finally:
+        os.kill(busy.process.pid, signal.SIGCONT)
+    processes_for(busy, 0)
+    assert busy.pids()["listener"] == listener
+    assert still_serves(busy)
