@@ -79,7 +79,7 @@ fetch_check_url(struct str url)
 static bool
 is_same_host(struct str a, struct str b)
 {
-    struct url x, y;
+    struct url x = {}, y = {};
     bool same = url_read(a, &x) && url_read(b, &y) && strcmp(x.scheme, y.scheme) == 0 &&
                 str_equal_nocase(str_from(x.host), str_from(y.host)) && strcmp(x.port, y.port) == 0;
 

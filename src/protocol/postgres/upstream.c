@@ -64,16 +64,36 @@ wait_for_copy(struct pgsession *s)
     return e;
 }
 
+/* Whether what `name` means depends on an answer that is still to come: a change of an earlier
+ * segment, or the end of a transaction (portals) or a Query (the unnamed ones) that took it away.
+ */
+static bool
+is_in_doubt(const struct pgsession *s, const struct pgnames *names, struct str name)
+{
+    if (pgnames_in_doubt(names, name, s->segment))
+        return true;
+    return (names == s->portals || name.len == 0) && s->answers.removed < s->boundary &&
+           pgnames_is_older(names, name, s->segment);
+}
+
 /* [waits] What a message of this segment means by `name`. */
 static enum err
 look_up(struct pgsession *s, struct pgnames *names, struct str name, struct pgobject **out)
 {
     enum err e = OK;
 
-    while (e == OK && pgnames_in_doubt(names, name, s->segment))
+    while (e == OK && is_in_doubt(s, names, name))
         e = wait_for_progress(s);
     *out = e == OK ? pgnames_get(names, name) : NULL;
     return e;
+}
+
+/* Begins a new segment after what was just forwarded. */
+static void
+begin_segment(struct pgsession *s)
+{
+    s->segment++;
+    s->boundary = s->answers.removed + s->answers.count;
 }
 
 /* Forwarding. */
@@ -103,6 +123,8 @@ forward(struct request *r, struct pganswer *answer)
         return e == OK ? pglane_drop(&s->up, r->body_len) : e;
     }
     pganswers_push(&s->answers, answer);
+    if (answer->kind == PGWIRE_OF_QUERY || answer->kind == PGWIRE_OF_SYNC)
+        begin_segment(s);
     return pglane_stream(&s->up, r->body_len);
 }
 
@@ -138,7 +160,7 @@ refuse(struct request *r, struct buf *refusal)
         pgwire_put_parse(&out, r->unnamed_parse ? STR("") : pgrefusal_name, pgrefusal_statement);
     pganswers_push(&s->answers, &answer);
     if (simple)
-        s->segment++;
+        begin_segment(s);
     else
         s->skipping = true;
     if ((e = buf_ok(&out)) == OK)
@@ -314,8 +336,10 @@ admit(struct request *r, struct command *command, const struct pgstatement *stat
     *judgement = JUDGED_REFUSED;
     if (statement != NULL && statement->n_uses > 0)
         e = resolve(r->s, statement, 1, &demands);
-    if (e == ERR_CANCELED)
+    if (e == ERR_CANCELED) {
+        free(demands.owned);
         return e;
+    }
     if (e != OK) {
         e = refuse_analysis(r, e, command->text);
     } else if (demands.missing.ptr != NULL) {
@@ -387,7 +411,6 @@ run_query(struct request *r, struct command *command, struct pgstatement *statem
     entry = s->answers.removed + s->answers.count;
     if ((e = forward(r, &answer)) != OK || s->skipping)
         return e;
-    s->segment++;
     return changes_names ? wait_for_names(s, false, entry) : OK;
 }
 
@@ -679,7 +702,6 @@ serve_sync(struct request *r)
     struct pganswer answer = {.kind = PGWIRE_OF_SYNC};
 
     r->s->skipping = false;
-    r->s->segment++;
     return forward(r, &answer);
 }
 
