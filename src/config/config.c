@@ -205,8 +205,7 @@ config_read_secret(const struct config_secret *secret, struct buf *out)
         return buf_ok(out);
     }
     /* All of it at once: growing would leave copies behind. */
-    if ((e = buf_reserve(out, out->max)) == OK &&
-        (e = read_file(name, out->max - 1, out)) == OK)
+    if ((e = buf_reserve(out, out->max)) == OK && (e = read_file(name, out->max - 1, out)) == OK)
         cut_new_line(out);
     return e;
 }

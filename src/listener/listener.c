@@ -290,7 +290,7 @@ static void
 accept_connections(struct listener *l, const struct listening *s)
 {
     for (int i = 0; i < ACCEPT_BATCH; i++) {
-        struct sockaddr_storage address;
+        struct sockaddr_storage address = {};
         socklen_t len = sizeof(address);
         int client =
             accept4(s->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
