@@ -28,10 +28,12 @@ NAMES = ["", "", "x", "y", "z"]
 def random_message(rng, statements, portals):
     name, text = rng.choice(NAMES), rng.choice(statements)
     portal = rng.choice(portals)
-    # EXECUTE of what itself changes names is refused (docs/protocol-postgres.md), and EXECUTE of
-    # EXECUTE beyond a depth.
-    lasting = rng.choice([s for s in statements if s.split(" ")[0] not in ("PREPARE", "EXECUTE", "DEALLOCATE",
-                                                                          "DISCARD")])
+    # A name that stands for nothing is refused where it is met (docs/protocol-postgres.md), which the
+    # server does when it runs the statement: no EXECUTE in what is kept, none in named portals.
+    lasting = rng.choice([s for s in statements if "EXECUTE" not in s and
+                          s.split(" ")[0] not in ("PREPARE", "DEALLOCATE", "DISCARD")])
+    if portals != [""]:
+        text = lasting
     return rng.choice([
         lambda: pgraw.parse(name, text if name == "" else lasting),
         lambda: pgraw.parse("", text) + pgraw.bind("", "") + pgraw.execute(""),
@@ -39,7 +41,7 @@ def random_message(rng, statements, portals):
         lambda: pgraw.bind(portal, name, ["7"]),
         lambda: pgraw.execute(portal, rng.choice([0, 0, 2])),
         lambda: pgraw.describe("S", name),
-        lambda: pgraw.describe("P", portal),
+        lambda: pgraw.describe("P", portal or "p"),
         lambda: pgraw.close("S", name),
         lambda: pgraw.close("P", portal),
         lambda: pgraw.query(text),
@@ -56,7 +58,13 @@ def shown(messages):
     for kind, body in messages:
         if kind == b"E":
             fields = pgraw.error_fields(body)
-            result.append((kind, fields["V"], fields["C"], fields["M"]))
+            # In a failed transaction the server does not even look for a name; the gateway does.
+            if fields["C"] == "25P02" or fields["M"].startswith("prepared statement"):
+                result.append((kind, "a missing name, or a failed transaction"))
+            elif fields["M"].startswith("portal"):  # a failed one is as good as none
+                result.append((kind, "no portal that can be run"))
+            else:
+                result.append((kind, fields["V"], fields["C"], fields["M"]))
         elif kind not in (b"N", b"S"):
             result.append((kind, body))
     return result
@@ -68,7 +76,10 @@ def answers(client, script, number):
     client.send(b"".join(script) + pgraw.SYNC + pgraw.query(f"ROLLBACK; SELECT '{marker}'"))
     messages, seen = [], False
     while True:
-        kind, body = client.read()
+        try:
+            kind, body = client.read()
+        except EOFError:
+            return shown(messages) + ["the end of the connection"]
         if kind == b"D" and marker.encode() in body:
             seen = True
         if seen and kind == b"Z":

@@ -176,6 +176,14 @@ pgnames_in_doubt(const struct pgnames *n, struct str key, uint64_t segment)
     return name != NULL && name->unsettled > 0 && name->segment != segment;
 }
 
+bool
+pgnames_is_older(const struct pgnames *n, struct str key, uint64_t segment)
+{
+    const struct pgname *name = find(n, key);
+
+    return name != NULL && name->latest != NULL && name->segment != segment;
+}
+
 struct pgobject *
 pgnames_get(const struct pgnames *n, struct str key)
 {

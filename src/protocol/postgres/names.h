@@ -62,6 +62,9 @@ void pgnames_settle(struct pgnames *n, struct pgname_change *change, enum pgname
 /* Whether `name` is unsettled since before `segment`. */
 bool pgnames_in_doubt(const struct pgnames *n, struct str name, uint64_t segment);
 
+/* Whether `name` stands for something that it got before `segment`. */
+bool pgnames_is_older(const struct pgnames *n, struct str name, uint64_t segment);
+
 /* What a message of the current segment means by `name`: borrowed; NULL if nothing. */
 struct pgobject *pgnames_get(const struct pgnames *n, struct str name);
 

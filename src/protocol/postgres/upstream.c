@@ -561,8 +561,18 @@ command_of(const struct pgsession *s, const struct pgportal *portal)
                             .n_binds = portal->n_values};
 }
 
-/* [waits] A named portal may be run by SQL's FETCH, so it is decided and recorded when it is made;
- * the unnamed one only by Execute. */
+/* Whether something may run once a portal is made: SQL's FETCH may run a named one, and the
+ * planner runs functions that say of themselves that they are immutable or stable. */
+static bool
+may_run_early(struct str name, const struct pgstatement *statement)
+{
+    for (size_t i = 0; i < statement->n_demands; i++)
+        if (statement->demands[i].kind == OBJECT_FUNCTION)
+            return true;
+    return name.len > 0 && !statement->empty;
+}
+
+/* [waits] Such a portal is decided and recorded when it is made; another only by Execute. */
 static enum err
 forward_bind(struct request *r, struct str name, struct pgportal *portal)
 {
@@ -572,7 +582,7 @@ forward_bind(struct request *r, struct str name, struct pgportal *portal)
     enum judgement judgement;
     enum err e;
 
-    if (name.len > 0 && !portal->statement->empty &&
+    if (may_run_early(name, portal->statement) &&
         ((e = admit(r, &command, portal->statement, &answer, &judgement)) != OK ||
          judgement == JUDGED_REFUSED))
         return e;
