@@ -1002,6 +1002,32 @@ test_portals_end_with_their_transaction(void **state)
 }
 
 static void
+play_planned_functions(struct stage *t)
+{
+    parse(t, "", "SELECT mine(1)");
+    bind_to(t, "", "");
+    plain(t, 'S');
+    say(t, t->client);
+    hear_all(t, t->server, "PBS");
+    CHECK(t->gate.n_admitted == 1);
+    plain(t, '1');
+    plain(t, '2');
+    ready(t, 'I');
+    say(t, t->server);
+    hear_all(t, t->client, "12Z");
+    leave(t);
+}
+
+static void
+test_what_the_planner_may_run_is_recorded_at_bind(void **state)
+{
+    struct stage *t = run(play_planned_functions);
+
+    (void)state;
+    assert_int_equal(t->gate.n_outcomes, 1);
+}
+
+static void
 play_idle(struct stage *t)
 {
     for (int i = 0; i < 2; i++) {
@@ -1045,6 +1071,7 @@ main(void)
         cmocka_unit_test(test_an_answer_to_nothing_ends_the_session),
         cmocka_unit_test(test_many_pipelined_parses),
         cmocka_unit_test(test_portals_end_with_their_transaction),
+        cmocka_unit_test(test_what_the_planner_may_run_is_recorded_at_bind),
         cmocka_unit_test(test_an_idle_session_gives_memory_back_and_goes_on),
     };
 
