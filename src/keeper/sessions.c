@@ -381,7 +381,7 @@ authenticate(struct keeper_session *s, const struct ipc_authenticate *question)
     char text[ERR_TEXT_MAX];
     enum err e;
 
-    if (s->authenticated || s->keeper->draining) {
+    if (s->keeper->draining) {
         refuse(s, question->resource, ERR_UNAVAILABLE, "the gateway is shutting down", STR(""));
         return;
     }
@@ -522,6 +522,8 @@ serve_message(struct keeper_session *s, struct ipc_packet *packet)
         return e == ERR_TIMEOUT ? OK : e;
     switch (packet->type) {
     case IPC_TYPE_AUTHENTICATE:
+        if (s->authenticated)
+            return fail(ERR_PROTOCOL, "a session asked to be authenticated twice");
         authenticate(s, &packet->message.authenticate);
         return s->authenticated ? OK : ERR_DENIED;
     case IPC_TYPE_PROVE:
