@@ -50,7 +50,7 @@ buf_reserve(struct buf *b, size_t n)
 }
 
 void
-buf_put(struct buf *b, const void *bytes, size_t n)
+buf_put_slowly(struct buf *b, const void *bytes, size_t n)
 {
     if (n == 0 || b->failed || buf_reserve(b, n) != OK)
         return;
@@ -58,56 +58,11 @@ buf_put(struct buf *b, const void *bytes, size_t n)
     b->len += n;
 }
 
-void
-buf_put_str(struct buf *b, struct str s)
-{
-    buf_put(b, s.ptr, s.len);
-}
-
-void
-buf_put_text(struct buf *b, const char *text)
-{
-    buf_put(b, text, strlen(text));
-}
-
-void
-buf_put_u8(struct buf *b, uint8_t value)
-{
-    buf_put(b, &value, 1);
-}
-
-void
-buf_put_u16(struct buf *b, uint16_t value)
-{
-    unsigned char bytes[2] = {(unsigned char)(value >> 8), (unsigned char)value};
-
-    buf_put(b, bytes, sizeof(bytes));
-}
-
 static void
 store_u32(unsigned char *to, uint32_t value)
 {
     for (int i = 0; i < 4; i++)
         to[i] = (unsigned char)(value >> (24 - 8 * i));
-}
-
-void
-buf_put_u32(struct buf *b, uint32_t value)
-{
-    unsigned char bytes[4];
-
-    store_u32(bytes, value);
-    buf_put(b, bytes, sizeof(bytes));
-}
-
-void
-buf_put_u64(struct buf *b, uint64_t value)
-{
-    unsigned char bytes[8];
-
-    store_u32(bytes, (uint32_t)(value >> 32));
-    store_u32(bytes + 4, (uint32_t)value);
-    buf_put(b, bytes, sizeof(bytes));
 }
 
 void

@@ -4,6 +4,8 @@
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
+#include <endian.h>
+
 #include "base/err.h"
 #include "base/str.h"
 
@@ -31,14 +33,61 @@ void buf_free_secret(struct buf *b);
 /* Makes room for `n` more bytes after len. ERR_LIMIT beyond max, ERR_NOMEM. */
 enum err buf_reserve(struct buf *b, size_t n);
 
-void buf_put(struct buf *b, const void *bytes, size_t n);
-void buf_put_str(struct buf *b, struct str s);
-void buf_put_text(struct buf *b, const char *text);
-void buf_put_u8(struct buf *b, uint8_t value);
+/* What buf_put() does when there is no room yet. */
+void buf_put_slowly(struct buf *b, const void *bytes, size_t n);
+
+/* In line, because records are made of many small pieces. */
+static inline void
+buf_put(struct buf *b, const void *bytes, size_t n)
+{
+    if (n == 0 || b->failed || n > b->capacity - b->len) {
+        buf_put_slowly(b, bytes, n);
+        return;
+    }
+    memcpy(b->ptr + b->len, bytes, n);
+    b->len += n;
+}
+
+static inline void
+buf_put_str(struct buf *b, struct str s)
+{
+    buf_put(b, s.ptr, s.len);
+}
+
+static inline void
+buf_put_text(struct buf *b, const char *text)
+{
+    buf_put(b, text, strlen(text));
+}
+
+static inline void
+buf_put_u8(struct buf *b, uint8_t value)
+{
+    buf_put(b, &value, 1);
+}
+
 /* Network byte order. */
-void buf_put_u16(struct buf *b, uint16_t value);
-void buf_put_u32(struct buf *b, uint32_t value);
-void buf_put_u64(struct buf *b, uint64_t value);
+static inline void
+buf_put_u16(struct buf *b, uint16_t value)
+{
+    value = htobe16(value);
+    buf_put(b, &value, sizeof(value));
+}
+
+static inline void
+buf_put_u32(struct buf *b, uint32_t value)
+{
+    value = htobe32(value);
+    buf_put(b, &value, sizeof(value));
+}
+
+static inline void
+buf_put_u64(struct buf *b, uint64_t value)
+{
+    value = htobe64(value);
+    buf_put(b, &value, sizeof(value));
+}
+
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Overwrites four bytes at `at` (already written), network byte order. */

@@ -113,9 +113,12 @@ put_string(struct buf *out, struct str s)
 void
 json_key(struct json *j, const char *key)
 {
-    separate(j);
-    put_string(j->out, str_from(key));
-    buf_put_u8(j->out, ':');
+    if (j->comma)
+        buf_put(j->out, ",\"", 2);
+    else
+        buf_put_u8(j->out, '"');
+    buf_put_text(j->out, key);
+    buf_put(j->out, "\":", 2);
     j->comma = false;
 }
 

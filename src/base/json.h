@@ -19,6 +19,7 @@ json_to(struct buf *out)
 
 void json_open(struct json *j, char bracket);  /* '{' or '[' */
 void json_close(struct json *j, char bracket); /* '}' or ']' */
+/* `key` is a word of ours, written as it is. */
 void json_key(struct json *j, const char *key);
 void json_str(struct json *j, struct str value);
 void json_uint(struct json *j, uint64_t value);
