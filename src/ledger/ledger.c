@@ -67,7 +67,8 @@ struct ledger {
     int64_t due_ms;  /* the next round; -1: none */
     int64_t sync_ms; /* the next sync; -1: none */
     int64_t space_ms;
-    int64_t now_us; /* of this round's records */
+    int64_t now_us;      /* of this round's records */
+    size_t round_frames; /* read in the last round */
     bool space_low, stuck, broken;
 };
 
@@ -628,6 +629,7 @@ read_frames(struct ledger *l, struct session *s, size_t *used)
             return OK;
         }
         s->spool.frames++;
+        l->round_frames++;
         if (s->spool.frames > s->skip_frames && (e = record_frame(l, s, &r)) != OK) {
             s->spool.frames--;
             return e;
@@ -752,6 +754,7 @@ pass(struct ledger *l, void (*catch_up)(void *arg), void *arg)
     enum err e;
 
     l->due_ms = -1;
+    l->round_frames = 0;
     if (l->stuck && (e = flush(l)) != OK)
         goto out;
     if ((e = look(l)) != OK)
@@ -843,7 +846,7 @@ ledger_poll_fd(const struct ledger *l)
 void
 ledger_woken(struct ledger *l)
 {
-    due_in(l, LEDGER_BATCH_MS);
+    due_in(l, l->round_frames > LEDGER_BUSY_FRAMES ? LEDGER_BUSY_BATCH_MS : LEDGER_BATCH_MS);
 }
 
 int

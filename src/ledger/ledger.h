@@ -33,6 +33,8 @@ enum {
     LEDGER_SESSIONS_MAX = 65536,
     LEDGER_BACKLOG_MAX = 64 << 20, /* of one spool not yet read; beyond it its session is cut off */
     LEDGER_BATCH_MS = 3,
+    LEDGER_BUSY_BATCH_MS = 20, /* while a round finds more than LEDGER_BUSY_FRAMES */
+    LEDGER_BUSY_FRAMES = 32,
     LEDGER_SYNC_MS = 200,
     LEDGER_SESSION_TEXT_BYTES = 17, /* 16 hexadecimal digits and a NUL */
 };
@@ -62,7 +64,8 @@ void ledger_reconfigure(struct ledger *l, uint64_t file_bytes, uint64_t min_free
  * before each poll(). */
 int ledger_poll_fd(const struct ledger *l);
 
-/* The descriptor was readable: a round is due LEDGER_BATCH_MS from now. */
+/* The descriptor was readable: a round is due LEDGER_BATCH_MS from now, or LEDGER_BUSY_BATCH_MS
+ * under load: rounds are fewer then, and their cost is less a record. */
 void ledger_woken(struct ledger *l);
 
 /* Milliseconds until ledger_round() has work; 0: now; -1: not before a wake-up or a call. */

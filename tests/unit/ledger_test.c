@@ -1050,7 +1050,7 @@ test_speed(void **state)
                 put_outcome(fds[i], round * COMMANDS + k);
             }
         ledger_woken(f->l);
-        usleep(LEDGER_BATCH_MS * 1000);
+        usleep((unsigned)ledger_timeout_ms(f->l) * 1000);
         start = cpu_us();
         assert_int_equal(ledger_round(f->l, NULL, NULL), OK);
         us += cpu_us() - start;
