@@ -18,12 +18,16 @@ report_progress(struct pgsession *s)
     fiber_condition_signal(&s->progress);
 }
 
-/* The server is not where it should be: nothing that follows can be trusted. */
+/* [waits] The server is not where it should be: nothing that follows can be trusted. What came
+ * before it is the client's. */
 static enum err
 lose_track(struct response *r)
 {
     const struct pgwire_rule *rule = pgwire_backend_rule(r->type);
+    enum err e;
 
+    if ((e = pglane_flush(&r->s->down)) != OK)
+        return e;
     if (rule != NULL)
         err_ignore(fail(ERR_PROTOCOL, "the target broke the protocol: unexpected %s", rule->name));
     else
