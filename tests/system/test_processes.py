@@ -127,10 +127,8 @@ def test_sessions_live_on_when_the_listener_dies(story):
 def test_a_session_that_crashes_is_reported_and_the_listener_is_executed_anew(story):
     victim, other = story.connect(), story.connect()
     listener = story.pids()["listener"]
-    session = story.session_pid(victim)
-    story.deaths_expected = True
-    os.kill(session, signal.SIGSEGV)
-    story.wait_log(r"session_died .*signal=11")
+    story.crash(story.session_pid(victim))
+    died = story.wait_log(r"session_died .*signal=(\d+)")
     machine.until(lambda: story.pids()["listener"] not in (listener, None), "another listener")
     with pytest.raises(psycopg2.OperationalError):
         works(victim)
@@ -138,7 +136,7 @@ def test_a_session_that_crashes_is_reported_and_the_listener_is_executed_anew(st
     new = story.connect()
     assert works(new)
     closed = story.record(type="session_closed")
-    assert closed["reason"] == "crashed" and closed["signal"] == 11
+    assert closed["reason"] == "crashed" and closed["signal"] == int(died.group(1))
     other.close()
     new.close()
 
@@ -148,11 +146,10 @@ def test_commands_in_flight_at_a_crash_are_known_to_be_unknown(story):
     assert client.login(story.token()) is None
     client.send(query("SELECT pg_sleep(30)"))
     intent = story.record(type="command_intent")
-    story.deaths_expected = True
     status = story.cli("sessions", "--json").stdout
     assert intent["session"] in status
     pid = _pid_of(story, client)
-    os.kill(pid, signal.SIGSEGV)
+    story.crash(pid)
     closed = story.record(type="session_closed")
     assert closed["session"] == intent["session"]
     assert not [r for r in story.records_now(type="command_outcome") if not r["unknown"]]
