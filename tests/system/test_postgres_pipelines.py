@@ -112,6 +112,8 @@ def test_any_pipeline_gives_the_servers_own_answers(gateway, test_db, database, 
             script = [random_message(rng, statements, portals) for _ in range(rng.randint(1, 14))]
             expected, got = answers(direct, script, number), answers(through, script, number)
             assert got == expected, f"seed {seed}, script {number}: {script}"
+            if "the end of the connection" in expected:  # the server itself gave up
+                break
         for client in (direct, through):
             client.send(pgraw.TERMINATE)
             client.close()
@@ -192,11 +194,8 @@ def test_ten_thousand_pipelined_parses(client, strict):
     script = [pgraw.parse("", f"SELECT {n}") for n in range(5000)]
     script += [pgraw.parse("", "DROP TABLE nothing")]
     script += [pgraw.parse("", f"SELECT {n}") for n in range(5000)]
-    import threading
-    sender = threading.Thread(target=client.send, args=(b"".join(script) + pgraw.SYNC,))
-    sender.start()
+    client.send(b"".join(script) + pgraw.SYNC)
     got = [kind for kind, _ in client.until_ready()]
-    sender.join()
     assert got == [b"1"] * 5000 + [b"E", b"Z"]
 
 
