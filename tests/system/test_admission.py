@@ -261,6 +261,7 @@ def test_unknown_protocol_versions_are_refused_or_negotiated(strict, version):
     pytest.param({"user": "test", "database": "app", "replication": "database"},
                  id="logical-replication"),
     pytest.param({"user": "../test", "database": "app"}, id="path"),
+    pytest.param({"user": "test", "database": "d" * 64}, id="long-database"),
 ])
 def test_startups_that_ask_for_what_is_not_there_are_refused(strict, parameters):
     with Wire(strict) as client:

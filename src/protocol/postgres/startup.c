@@ -391,6 +391,9 @@ authenticate(struct opening *o, struct pgstartup *out)
         return turn_away(o, ERR_INVALID, "28000",
                          "no resource named: the user name is the resource",
                          "psql \"user=RESOURCE ...\"");
+    /* The server would cut it, and enter another database than rules saw. */
+    if (credentials.database.len > PGWIRE_NAME_MAX)
+        return turn_away(o, ERR_INVALID, "3D000", "the name of the database is too long", NULL);
     /* psql takes the database from the user name if none is given. */
     if (str_equal(credentials.database, credentials.resource))
         credentials.database = STR("");
