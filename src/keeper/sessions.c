@@ -340,6 +340,8 @@ send_grant(struct keeper_session *s, const struct grant_files *files)
     return ipc_send(s->channel, IPC_TYPE_GRANTED, &granted, files->fds, files->n);
 }
 
+static void renew_rules(struct keeper_session *s);
+
 static enum err
 grant(struct keeper_session *s, const struct ipc_authenticate *question,
       const struct residual *residual)
@@ -359,6 +361,8 @@ grant(struct keeper_session *s, const struct ipc_authenticate *question,
                                 NULL, 0)); /* else it is not counted, that is all */
     }
     grant_close(&files);
+    if (e == OK && s->edition != s->keeper->edition) /* a reload while the target was dialled */
+        renew_rules(s);
     return e;
 }
 
@@ -648,18 +652,16 @@ sessions_sweep(struct keeper *k)
     table_each(k->sessions, sweep_one, &now_us);
 }
 
+/* The rules of the edition in force take the place of what the session has. */
 static void
-apply_policy_to(struct str key, void *value, void *arg)
+renew_rules(struct keeper_session *s)
 {
-    struct keeper_session *s = value;
     const struct edition *edition = s->keeper->edition;
     struct ipc_policy message = {.policy_hash = {edition->policy_hash, POLICY_HASH_BYTES}};
     const struct config_resource *resource;
     struct residual *residual;
     int fd = -1;
 
-    (void)key;
-    (void)arg;
     if (!s->authenticated || s->ended)
         return;
     resource = config_find_resource(edition->config, s->resource->name);
@@ -675,10 +677,18 @@ apply_policy_to(struct str key, void *value, void *arg)
     residual_free(residual);
 }
 
+static void
+renew_rules_of(struct str key, void *value, void *arg)
+{
+    (void)key;
+    (void)arg;
+    renew_rules(value);
+}
+
 void
 sessions_apply_policy(struct keeper *k)
 {
-    table_each(k->sessions, apply_policy_to, NULL);
+    table_each(k->sessions, renew_rules_of, NULL);
 }
 
 struct ending {

@@ -1,7 +1,10 @@
 """The processes: none dies unnoticed, what a death costs, reload, drain, and the operator's view."""
+import contextlib
 import os
 import re
 import signal
+import socket
+import threading
 import time
 
 import psycopg2
@@ -173,6 +176,41 @@ def test_a_reload_holds_from_the_next_command_on(story):
     connection.cursor().execute("BEGIN")
     connection.cursor().execute("COMMIT")
     connection.close()
+
+
+def pump(source, sink):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+def test_a_reload_holds_for_a_session_that_is_still_connecting(gateway, test_db):
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as late:
+        full = [socket.socket() for _ in range(3)]
+        for each in full:
+            each.setblocking(False)
+            each.connect_ex(late.getsockname())
+        new = gateway({"resources": {"test": {"address": f"localhost:{late.getsockname()[1]}"}}})
+        found = []
+        agent = threading.Thread(target=lambda: found.append(new.connect(connect_timeout=30)))
+        agent.start()
+        time.sleep(1)  # its target takes no connection yet
+        new.reload({"policies": [
+            {"name": "only sessions", "allow": ["session"], "who": {"groups": ["deploy-agents"]}}]})
+        for each in full:
+            each.close()
+        while agent.is_alive():
+            late.settimeout(1)
+            with contextlib.suppress(TimeoutError):
+                near = late.accept()[0]
+                far = socket.create_connection(("127.0.0.1", test_db.port))
+                for ends_of in ((near, far), (far, near)):
+                    threading.Thread(target=pump, args=ends_of, daemon=True).start()
+        agent.join()
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        found[0].cursor().execute("SELECT * FROM pg_catalog.pg_class")
+    found[0].close()
 
 
 def test_a_reload_that_takes_everything_ends_the_sessions(story):
