@@ -386,7 +386,9 @@ sql_on_rename(struct sql_walk *w, const ProtobufCMessage *m)
         text.sval = s->subname;
         node.node_case = PG_QUERY__NODE__NODE_STRING;
         node.string = &text;
-        return sql_demand_object(w, verb, 0, s->rename_type, &node);
+        /* All in a schema appears under a new name, and rules name what is in it by schema. */
+        return sql_demand_object(w, verb, s->rename_type == TYPE(SCHEMA) ? CLASSES(ADMIN) : 0,
+                                 s->rename_type, &node);
     }
 }
 
