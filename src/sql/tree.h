@@ -34,7 +34,8 @@ struct sql_walk {
     struct str text;
     struct demand *demands;
     size_t n_demands, capacity;
-    bool depends; /* on literals */
+    bool depends;       /* on literals */
+    unsigned n_bounded; /* queries that where.c looked into, repeats included */
 
     /* where the walk is */
     const struct sql_scope *scope;

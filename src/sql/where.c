@@ -4,7 +4,7 @@
  * from the pessimist's side: a condition narrows only if it plainly compares a column of the
  * target with something that does not come from the target. See docs/sql.md, "Mass writes". */
 
-enum { DEPTH_MAX = 16 };
+enum { DEPTH_MAX = 16, QUERIES_MAX = 10000 };
 
 struct place {
     struct sql_walk *w;
@@ -304,7 +304,8 @@ query_bounds(const struct place *p, const PgQuery__Node *query, const char *colu
     struct place inner = *p;
     const PgQuery__SelectStmt *s;
 
-    if (query == NULL || ++inner.depth > DEPTH_MAX)
+    /* CTEs that name each other many times stand for more queries than anyone can look at. */
+    if (query == NULL || ++inner.depth > DEPTH_MAX || ++p->w->n_bounded > QUERIES_MAX)
         return false;
     if (query->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
         return write_bounds(&inner, query);
@@ -432,7 +433,7 @@ exists_narrows(const struct place *p, const PgQuery__Node *query)
     const PgQuery__SelectStmt *s;
 
     if (query == NULL || query->node_case != PG_QUERY__NODE__NODE_SELECT_STMT ||
-        ++inner.depth > DEPTH_MAX)
+        ++inner.depth > DEPTH_MAX || ++p->w->n_bounded > QUERIES_MAX)
         return false;
     s = query->select_stmt;
     if (s->with_clause != NULL || s->op > PG_QUERY__SET_OPERATION__SETOP_NONE ||

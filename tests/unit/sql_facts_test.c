@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "sql_deep.h"
 #include "sql_render.h"
 
@@ -225,6 +226,27 @@ test_too_many_objects_are_refused(void **state)
     buf_free(&sql);
 }
 
+/* Each CTE reads the one before twelve times: followed plainly that is 12^14 queries. */
+static void
+test_ctes_that_multiply_are_analysed_soon(void **state)
+{
+    struct buf sql = buf_make((size_t)1 << 16);
+    int64_t begin_ms = clock_monotonic_ms();
+
+    (void)state;
+    buf_put_text(&sql, "WITH c0 AS (SELECT 1 AS x)");
+    for (int i = 1; i < 15; i++) {
+        buf_printf(&sql, ", c%d AS (SELECT 1 AS x FROM c%d a0", i, i - 1);
+        for (int j = 1; j < 12; j++)
+            buf_printf(&sql, ", c%d a%d", i - 1, j);
+        buf_put_text(&sql, ")");
+    }
+    buf_put_text(&sql, " UPDATE t SET a = 1 FROM c14 WHERE t.id = c14.x");
+    assert_int_equal(analyze_bytes(buf_str(&sql)), OK);
+    assert_true(clock_monotonic_ms() - begin_ms < 5000);
+    buf_free(&sql);
+}
+
 static void
 test_bytes_that_are_no_text_are_refused(void **state)
 {
@@ -262,6 +284,7 @@ run(void)
         cmocka_unit_test(test_what_is_too_large_is_refused),
         cmocka_unit_test(test_what_is_large_but_within_limits_is_analysed),
         cmocka_unit_test(test_too_many_objects_are_refused),
+        cmocka_unit_test(test_ctes_that_multiply_are_analysed_soon),
         cmocka_unit_test(test_bytes_that_are_no_text_are_refused),
         cmocka_unit_test(test_a_syntax_error_is_told_in_the_servers_words_with_its_position),
     };
