@@ -145,6 +145,17 @@ sql_note_functions(struct sql_walk *w, PgQuery__Node **items, size_t n)
     return OK;
 }
 
+/* Whether `column` is among the definitions `AS (a int, …)`. */
+static bool
+defines(PgQuery__Node **definitions, size_t n, struct str column)
+{
+    for (size_t i = 0; i < n; i++)
+        if (definitions[i]->node_case == PG_QUERY__NODE__NODE_COLUMN_DEF &&
+            str_is(column, definitions[i]->column_def->colname))
+            return true;
+    return false;
+}
+
 /* Whether the statement itself says that the function has this column. */
 static bool
 declares(const struct sql_source *source, struct str column)
@@ -156,11 +167,15 @@ declares(const struct sql_source *source, struct str column)
     for (size_t i = 0; f->alias != NULL && i < f->alias->n_colnames; i++)
         if (str_equal(column, sql_node_text(f->alias->colnames[i])))
             return true;
-    for (size_t i = 0; i < f->n_coldeflist; i++)
-        if (f->coldeflist[i]->node_case == PG_QUERY__NODE__NODE_COLUMN_DEF &&
-            str_is(column, f->coldeflist[i]->column_def->colname))
+    for (size_t i = 0; i < f->n_functions; i++) { /* ROWS FROM (f(…) AS (a int), …) */
+        const PgQuery__Node *pair = f->functions[i];
+
+        if (pair->node_case == PG_QUERY__NODE__NODE_LIST && pair->list->n_items == 2 &&
+            pair->list->items[1]->node_case == PG_QUERY__NODE__NODE_LIST &&
+            defines(pair->list->items[1]->list->items, pair->list->items[1]->list->n_items, column))
             return true;
-    return false;
+    }
+    return defines(f->coldeflist, f->n_coldeflist, column);
 }
 
 static enum err
