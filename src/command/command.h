@@ -36,6 +36,8 @@ struct bind_value {
     bool binary;
     uint32_t type; /* the protocol's type number (PostgreSQL: OID), 0 unknown */
     struct str bytes;
+    /* If `bytes` is only the beginning: how many the value has, UINT32_MAX if not known. Else 0. */
+    uint32_t full_length;
 };
 
 struct command {

@@ -78,10 +78,11 @@ put_bind(struct buf *out, const struct bind_value *bind, size_t *shown)
 {
     size_t room = RECORD_BINDS_SHOWN_MAX - *shown;
     struct str bytes = bind->is_null ? (struct str){"", 0} : bind->bytes;
+    size_t full = bind->full_length > bytes.len ? bind->full_length : bytes.len;
 
     buf_put_u8(out, (uint8_t)((bind->is_null ? BIND_NULL : 0) | (bind->binary ? BIND_BINARY : 0)));
     buf_put_u32(out, bind->type);
-    buf_put_u32(out, bytes.len > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes.len);
+    buf_put_u32(out, full > UINT32_MAX ? UINT32_MAX : (uint32_t)full);
     if (bytes.len > room)
         bytes.len = room;
     *shown += bytes.len;

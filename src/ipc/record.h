@@ -61,8 +61,8 @@ struct record_demand {
 struct record_bind {
     bool is_null, binary;
     uint32_t type;
-    uint32_t full_length;
-    struct str bytes; /* may be cut */
+    uint32_t full_length; /* UINT32_MAX: not known */
+    struct str bytes;     /* may be cut */
 };
 struct record {
     enum record_kind kind;

@@ -84,8 +84,12 @@ render_bind(struct json *j, const struct record_bind *bind)
         json_key(j, "base64");
         render_base64(j, bind->bytes);
     }
-    if (bind->full_length > bind->bytes.len)
+    if (bind->full_length == UINT32_MAX) {
+        json_key(j, "full_length");
+        json_put_null(j);
+    } else if (bind->full_length > bind->bytes.len) {
         json_field_uint(j, "full_length", bind->full_length);
+    }
     json_close(j, '}');
 }
 

@@ -254,14 +254,20 @@ pgwire_next_value(struct pgwire_bind *bind, unsigned i, struct bind_value *out)
     out->bytes = STR("");
     if (n_formats > 0 && (n_formats == 1 || i < n_formats))
         out->binary = bind->formats.ptr[n_formats == 1 ? 1 : 2 * i + 1] != 0;
-    if (bind->values.failed)
+    if (bind->values.failed) {
+        out->full_length = UINT32_MAX;
         return;
+    }
     if (length == UINT32_MAX) {
         out->is_null = true;
         return;
     }
     left = cursor_left(&bind->values);
     out->bytes = cursor_bytes(&bind->values, length < left ? length : left);
+    if (length > left) {
+        out->full_length = length;
+        bind->values.failed = true; /* what follows is not here */
+    }
 }
 
 enum err
