@@ -28,6 +28,7 @@ def resources_of(target, authority):
         "scram-in-clear": by_tls("app_scram", tls="off", ca=None),
         "md5-in-clear": by_tls("app_md5", tls="off", ca=None),
         "password-in-clear": by_tls("app_password", tls="off", ca=None),
+        "password-unverified": by_tls("app_password", tls="require", ca=None),
         "scram-unverified": by_tls("app_scram", tls="require", ca=None),
         "scram-by-authority": by_tls("app_scram", tls="verify-ca"),
         "scram-by-socket": by_socket("app_scram"), "md5-by-socket": by_socket("app_md5"),
@@ -52,7 +53,7 @@ WAYS = {
     "certificate": ("cert", True), "trust": ("trust", True), "scram-in-clear": ("scram-sha-256", False),
     "md5-in-clear": ("md5", False), "scram-unverified": ("scram-sha-256", True),
     "scram-by-authority": ("scram-sha-256", True), "scram-by-socket": ("scram-sha-256", False),
-    "md5-by-socket": ("md5", False), "trust-by-socket": ("trust", False),
+    "md5-by-socket": ("md5", False), "password-by-socket": ("password", False), "trust-by-socket": ("trust", False),
 }
 
 
@@ -79,8 +80,8 @@ def refusal(gateway, name):
     return text
 
 
-@pytest.mark.parametrize("name", ["password-in-clear"])
-def test_a_password_never_goes_to_the_target_in_clear(gateway, name):
+@pytest.mark.parametrize("name", ["password-in-clear", "password-unverified"])
+def test_a_password_is_not_shown_to_a_target_that_is_not_verified(gateway, name):
     text = refusal(gateway, name)
     assert "clear" in text or "TLS" in text
     closed = gateway.records(type="session_closed", resource=name)[0]
