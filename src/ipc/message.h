@@ -43,6 +43,9 @@ enum {
 #define IPC_SESSION_NEW(NUMBER, TEXT)                                                              \
     NUMBER(session) TEXT(source, 16) TEXT(protocol, 32) TEXT(resource, 256)
 
+/* keeper → supervisor: the session's process is to be gone shortly, by force if need be */
+#define IPC_SESSION_OVER(NUMBER, TEXT)          NUMBER(session)
+
 /* keeper → listener */
 #define IPC_SESSION_AUTHENTICATED(NUMBER, TEXT) NUMBER(session)
 
@@ -125,7 +128,8 @@ enum {
     X(ADMIN_ACTION, admin_action)                                                                  \
     X(ADMIN_REQUEST, admin_request)                                                                \
     X(ADMIN_LINE, admin_line)                                                                      \
-    X(ADMIN_END, admin_end)
+    X(ADMIN_END, admin_end)                                                                        \
+    X(SESSION_OVER, session_over)
 
 enum ipc_type {
     IPC_TYPE_NONE,

@@ -39,7 +39,7 @@ read_challenge(struct str client_first_bare, struct str server_first, struct cha
         return fail(ERR_PROTOCOL, "malformed SCRAM server-first message");
     if (!str_starts(nonce, client_nonce) || nonce.len == client_nonce.len)
         return fail(ERR_PROTOCOL, "the server's SCRAM nonce does not extend ours");
-    if (!str_to_uint(count, PROOF_ITERATIONS_MAX, &iterations) || iterations == 0)
+    if (!str_to_uint(count, PROOF_ITERATIONS_MAX, &iterations) || iterations < PROOF_ITERATIONS_MIN)
         return fail(ERR_LIMIT, "the server asks for an unacceptable number of SCRAM iterations");
     out->iterations = (int)iterations;
     return decode_base64(&out->salt, salt);

@@ -559,9 +559,21 @@ serve_next(struct keeper_session *s)
     return e;
 }
 
+/* A session that has no grant (any more) must not stay: a compromised one would not leave. */
+static void
+say_over(const struct keeper_session *s)
+{
+    struct ipc_session_over message = {.session = s->id};
+
+    if (ipc_send(s->keeper->supervisor, IPC_TYPE_SESSION_OVER, &message, NULL, 0) != OK)
+        log_error("session_end_unknown", "session=%016llx reason=%s", (unsigned long long)s->id,
+                  err_text());
+}
+
 static void
 forget(struct keeper_session *s)
 {
+    say_over(s);
     (void)table_remove(s->keeper->sessions, key_of_session(&s->id));
     if (s->cancel_id != 0)
         (void)table_remove(s->keeper->cancels, key_of_cancel(&s->cancel_id));
@@ -625,6 +637,7 @@ end_session(struct keeper_session *s, enum gate_end why, const char *text)
         return;
     s->ended = true;
     log_info("session_ends", "session=%016llx reason=%s", (unsigned long long)s->id, text);
+    say_over(s);
     if (ipc_send(s->channel, IPC_TYPE_END, &message, NULL, 0) != OK)
         (void)shutdown(s->channel, SHUT_RDWR); /* it sees the end of the channel instead */
 }

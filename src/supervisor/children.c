@@ -10,7 +10,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { STOP_TIMEOUT_MS = 5000, CERTIFICATE_BYTES_MAX = 16384 };
+enum {
+    STOP_TIMEOUT_MS = 5000,
+    CERTIFICATE_BYTES_MAX = 16384,
+    OBEY_MS = 1400, /* with the keeper's half second: gone two seconds after revocation */
+};
 
 static enum err
 send_event(struct supervisor *s, const struct service_event *event)
@@ -47,7 +51,167 @@ tell_the_untold(struct supervisor *s)
     s->n_untold = 0;
 }
 
+/* --- sessions ------------------------------------------------------------------------------- */
+
+static void
+session_add(struct supervisor *s, const struct ipc_session_started *started)
+{
+    if (s->n_sessions < SESSIONS_MAX)
+        s->sessions[s->n_sessions++] = (struct session_entry){
+            .id = started->session, .pid = (pid_t)started->pid, .kill_at_ms = INT64_MAX};
+}
+
+/* Tells the ledger how the process ended, by which the session's records are closed. */
+static void
+report_end(struct supervisor *s, uint64_t id, int status)
+{
+    struct ipc_session_ended message = {.session = id, .wait_status = (uint64_t)status};
+    const struct service *ledger = service_of(s, IPC_SERVICE_LEDGER);
+
+    if (ledger->channel >= 0)
+        err_ignore(ipc_send(ledger->channel, IPC_TYPE_SESSION_ENDED, &message, NULL, 0));
+    if (!WIFSIGNALED(status))
+        return;
+    log_error("session_died", "session=%016llx signal=%d", (unsigned long long)id,
+              WTERMSIG(status));
+    /* Address layouts must not be there to be probed again: the next session's listener is a
+     * fresh execution. Sessions that we killed ourselves (SIGKILL) showed nothing. */
+    if (WTERMSIG(status) != SIGKILL)
+        s->recycle_listener = true;
+}
+
+/* The listener in place counts the sessions of those before it. */
+static void
+tell_listener(struct supervisor *s, const struct session_entry *orphan)
+{
+    struct ipc_session_ended message = {.session = orphan->id};
+    const struct service *listener = service_of(s, IPC_SERVICE_LISTENER);
+
+    if (listener->channel >= 0)
+        err_ignore(ipc_send(listener->channel, IPC_TYPE_SESSION_ENDED, &message, NULL, 0));
+}
+
+static void
+session_end(struct supervisor *s, uint64_t id, int status)
+{
+    for (size_t i = 0; i < s->n_sessions; i++)
+        if (s->sessions[i].id == id) {
+            if (s->sessions[i].orphan)
+                tell_listener(s, &s->sessions[i]);
+            s->sessions[i] = s->sessions[--s->n_sessions];
+            report_end(s, id, status);
+            return;
+        }
+}
+
+/* A session whose listener is gone is our own child. */
+static bool
+session_end_by_pid(struct supervisor *s, pid_t pid, int status)
+{
+    for (size_t i = 0; i < s->n_sessions; i++)
+        if (s->sessions[i].pid == pid) {
+            session_end(s, s->sessions[i].id, status);
+            return true;
+        }
+    return false;
+}
+
+void
+children_kill_sessions(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->n_sessions; i++)
+        (void)kill(s->sessions[i].pid, SIGKILL);
+}
+
+/* By now its process should have gone by itself, or does so shortly. */
+static void
+expect_end(struct session_entry *entry)
+{
+    int64_t at_ms = clock_monotonic_ms() + OBEY_MS;
+
+    if (at_ms < entry->kill_at_ms)
+        entry->kill_at_ms = at_ms;
+}
+
+static void
+session_over(struct supervisor *s, uint64_t id)
+{
+    for (size_t i = 0; i < s->n_sessions; i++)
+        if (s->sessions[i].id == id)
+            expect_end(&s->sessions[i]);
+}
+
+void
+children_kill_overdue(struct supervisor *s)
+{
+    int64_t now_ms = clock_monotonic_ms();
+
+    for (size_t i = 0; i < s->n_sessions; i++) {
+        struct session_entry *entry = &s->sessions[i];
+
+        if (entry->kill_at_ms > now_ms)
+            continue;
+        log_error("session_killed", "session=%016llx reason=it did not end when it had to",
+                  (unsigned long long)entry->id);
+        (void)kill(entry->pid, SIGKILL);
+        entry->kill_at_ms = INT64_MAX;
+    }
+}
+
+/* The packet is of the listener or the keeper, which speak unasked of sessions only. */
+static enum err
+take_message(struct supervisor *s)
+{
+    const union ipc_message *m = &s->packet.message;
+
+    switch (s->packet.type) {
+    case IPC_TYPE_SESSION_STARTED:
+        session_add(s, &m->session_started);
+        return OK;
+    case IPC_TYPE_SESSION_ENDED:
+        session_end(s, m->session_ended.session, (int)m->session_ended.wait_status);
+        return OK;
+    case IPC_TYPE_SESSION_OVER:
+        session_over(s, m->session_over.session);
+        return OK;
+    default:
+        return fail(ERR_PROTOCOL, "unexpected message %s", ipc_type_name(s->packet.type));
+    }
+}
+
+/* What a service says; its end is handled when it is reaped. */
+static void
+hear(struct supervisor *s, enum ipc_service kind)
+{
+    struct service *service = service_of(s, kind);
+    enum err e = OK;
+
+    while (service->channel >= 0 && e == OK)
+        if ((e = ipc_receive(service->channel, &s->packet)) == OK)
+            e = take_message(s);
+    if (service->channel >= 0 && e != ERR_TIMEOUT)
+        service_release(service);
+}
+
 /* --- starting services ---------------------------------------------------------------------- */
+
+/* Waits for its READY. */
+static enum err
+wait_ready(struct supervisor *s, struct service *service)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + READY_TIMEOUT_MS;
+    const struct ipc_ready *ready = &s->packet.message.ready;
+    enum err e;
+
+    while ((e = service_receive(service, &s->packet, deadline_ms)) == OK &&
+           s->packet.type != IPC_TYPE_READY)
+        if ((e = take_message(s)) != OK)
+            return e;
+    if (e == OK && !ready->ok)
+        e = fail(ERR_INVALID, "the %s refuses: %.*s", ipc_service_name(service->kind),
+                 STR_ARG(ready->text));
+    return e;
+}
 
 enum err
 children_configure(struct supervisor *s, enum ipc_service kind, const struct candidate *c)
@@ -58,7 +222,7 @@ children_configure(struct supervisor *s, enum ipc_service kind, const struct can
 
     if ((e = ipc_send(service->channel, IPC_TYPE_CONFIGURE, &message, &c->fd, 1)) != OK)
         return e;
-    return service_wait_ready(service, &s->packet, READY_TIMEOUT_MS, NULL);
+    return wait_ready(s, service);
 }
 
 /* Tells a fresh listener what it needs to know, also how many sessions others left. */
@@ -135,7 +299,7 @@ prepare_listener(struct supervisor *s)
         (e = introduce_all(s, IPC_SERVICE_LISTENER)) != OK ||
         (e = ipc_send(listener->channel, IPC_TYPE_START, &message, NULL, 0)) != OK)
         return e;
-    return service_wait_ready(listener, &s->packet, READY_TIMEOUT_MS, NULL);
+    return wait_ready(s, listener);
 }
 
 enum err
@@ -163,97 +327,6 @@ children_start(struct supervisor *s, enum ipc_service kind)
     return OK;
 }
 
-/* --- sessions ------------------------------------------------------------------------------- */
-
-static void
-session_add(struct supervisor *s, const struct ipc_session_started *started)
-{
-    if (s->n_sessions < SESSIONS_MAX)
-        s->sessions[s->n_sessions++] =
-            (struct session_entry){.id = started->session, .pid = (pid_t)started->pid};
-}
-
-/* Tells the ledger how the process ended, by which the session's records are closed. */
-static void
-report_end(struct supervisor *s, uint64_t id, int status)
-{
-    struct ipc_session_ended message = {.session = id, .wait_status = (uint64_t)status};
-    const struct service *ledger = service_of(s, IPC_SERVICE_LEDGER);
-
-    if (ledger->channel >= 0)
-        err_ignore(ipc_send(ledger->channel, IPC_TYPE_SESSION_ENDED, &message, NULL, 0));
-    if (!WIFSIGNALED(status))
-        return;
-    log_error("session_died", "session=%016llx signal=%d", (unsigned long long)id,
-              WTERMSIG(status));
-    /* Address layouts must not be there to be probed again: the next session's listener is a
-     * fresh execution. Sessions that we killed ourselves (SIGKILL) showed nothing. */
-    if (WTERMSIG(status) != SIGKILL)
-        s->recycle_listener = true;
-}
-
-/* The listener in place counts the sessions of those before it. */
-static void
-tell_listener(struct supervisor *s, const struct session_entry *orphan)
-{
-    struct ipc_session_ended message = {.session = orphan->id};
-    const struct service *listener = service_of(s, IPC_SERVICE_LISTENER);
-
-    if (listener->channel >= 0)
-        err_ignore(ipc_send(listener->channel, IPC_TYPE_SESSION_ENDED, &message, NULL, 0));
-}
-
-static void
-session_end(struct supervisor *s, uint64_t id, int status)
-{
-    for (size_t i = 0; i < s->n_sessions; i++)
-        if (s->sessions[i].id == id) {
-            if (s->sessions[i].orphan)
-                tell_listener(s, &s->sessions[i]);
-            s->sessions[i] = s->sessions[--s->n_sessions];
-            report_end(s, id, status);
-            return;
-        }
-}
-
-/* A session whose listener is gone is our own child. */
-static bool
-session_end_by_pid(struct supervisor *s, pid_t pid, int status)
-{
-    for (size_t i = 0; i < s->n_sessions; i++)
-        if (s->sessions[i].pid == pid) {
-            session_end(s, s->sessions[i].id, status);
-            return true;
-        }
-    return false;
-}
-
-void
-children_kill_sessions(struct supervisor *s)
-{
-    for (size_t i = 0; i < s->n_sessions; i++)
-        (void)kill(s->sessions[i].pid, SIGKILL);
-}
-
-/* What the listener says; its end is handled when it is reaped. */
-static void
-hear_listener(struct supervisor *s)
-{
-    struct service *listener = service_of(s, IPC_SERVICE_LISTENER);
-    enum err e;
-
-    while (listener->channel >= 0 && (e = ipc_receive(listener->channel, &s->packet)) == OK) {
-        const union ipc_message *m = &s->packet.message;
-
-        if (s->packet.type == IPC_TYPE_SESSION_STARTED)
-            session_add(s, &m->session_started);
-        else if (s->packet.type == IPC_TYPE_SESSION_ENDED)
-            session_end(s, m->session_ended.session, (int)m->session_ended.wait_status);
-    }
-    if (listener->channel >= 0 && e != ERR_TIMEOUT)
-        service_release(listener);
-}
-
 /* --- children ------------------------------------------------------------------------------- */
 
 static void
@@ -270,8 +343,11 @@ service_ended(struct supervisor *s, struct service *service, int status)
 {
     char detail[32];
 
-    if (service->kind == IPC_SERVICE_LISTENER)
-        hear_listener(s); /* what it said before */
+    if (service->kind != IPC_SERVICE_LEDGER)
+        hear(s, service->kind);                /* what it said before */
+    if (service->kind != IPC_SERVICE_LISTENER) /* its sessions fail closed */
+        for (size_t i = 0; i < s->n_sessions; i++)
+            expect_end(&s->sessions[i]);
     describe_status(status, detail);
     service_gone(service);
     children_tell(s, ipc_service_name(service->kind), "died", detail);
@@ -283,7 +359,8 @@ children_reap(struct supervisor *s)
     int status;
     pid_t pid;
 
-    hear_listener(s); /* a session's start is known before its end */
+    hear(s, IPC_SERVICE_LISTENER); /* a session's start is known before its end */
+    hear(s, IPC_SERVICE_KEEPER);
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         bool is_service = false;
 
@@ -319,7 +396,7 @@ children_recycle_listener(struct supervisor *s)
     s->recycle_listener = false;
     if (old == 0 || is_draining(s))
         return;
-    hear_listener(s);
+    hear(s, IPC_SERVICE_LISTENER);
     service_release(listener); /* by which it ends */
     (void)waitpid(old, NULL, 0);
     listener->pid = 0;

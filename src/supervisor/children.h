@@ -27,6 +27,10 @@ void children_recycle_listener(struct supervisor *s);
 /* Ends a service in order, by force if it takes too long. */
 void children_stop(struct supervisor *s, enum ipc_service kind);
 
+/* Ends the processes of sessions that should have ended by themselves: a compromised session must
+ * not keep its connection to the target. */
+void children_kill_overdue(struct supervisor *s);
+
 /* Ends every session's process at once. */
 void children_kill_sessions(struct supervisor *s);
 

@@ -99,9 +99,8 @@ service_gone(struct service *s)
 }
 
 enum err
-service_wait_ready(struct service *s, struct ipc_packet *packet, int timeout_ms, struct buf *text)
+service_receive(struct service *s, struct ipc_packet *packet, int64_t deadline_ms)
 {
-    int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
     enum err e;
 
     while ((e = ipc_receive(s->channel, packet)) == ERR_TIMEOUT) {
@@ -113,19 +112,7 @@ service_wait_ready(struct service *s, struct ipc_packet *packet, int timeout_ms,
         if (poll(&fd, 1, (int)left) < 0 && errno != EINTR)
             return fail_errno(ERR_IO, "poll");
     }
-    if (e == ERR_CLOSED)
-        return fail(ERR_CLOSED, "the %s ended", ipc_service_name(s->kind));
-    if (e != OK)
-        return e;
-    if (packet->type != IPC_TYPE_READY)
-        return fail(ERR_PROTOCOL, "the %s sent %s", ipc_service_name(s->kind),
-                    ipc_type_name(packet->type));
-    if (packet->message.ready.ok)
-        return OK;
-    if (text != NULL)
-        buf_put_str(text, packet->message.ready.text);
-    return fail(ERR_INVALID, "the %s refuses: %.*s", ipc_service_name(s->kind),
-                STR_ARG(packet->message.ready.text));
+    return e == ERR_CLOSED ? fail(ERR_CLOSED, "the %s ended", ipc_service_name(s->kind)) : e;
 }
 
 enum err

@@ -26,10 +26,8 @@ void service_release(struct service *s);
  * and later after short ones. */
 void service_gone(struct service *s);
 
-/* Waits for its READY; others of its messages are refused. For start-up, reload and restart, when
- * there is nothing else to do. On ERR_INVALID `*text` (may be NULL) gets the service's words. */
-enum err service_wait_ready(struct service *s, struct ipc_packet *packet, int timeout_ms,
-                            struct buf *text);
+/* Waits for its next message. ERR_TIMEOUT, ERR_CLOSED: it ended; ERR_PROTOCOL. */
+enum err service_receive(struct service *s, struct ipc_packet *packet, int64_t deadline_ms);
 
 /* Gives two running services a channel to each other. */
 enum err service_introduce(const struct service *a, const struct service *b);

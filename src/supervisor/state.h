@@ -23,7 +23,8 @@ struct service_event {
 struct session_entry {
     uint64_t id;
     pid_t pid;
-    bool orphan; /* its listener is gone */
+    bool orphan;        /* its listener is gone */
+    int64_t kill_at_ms; /* INT64_MAX: it may stay */
 };
 
 struct admin_client {

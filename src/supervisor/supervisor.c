@@ -170,6 +170,9 @@ poll_timeout(const struct supervisor *s)
     for (int i = 0; i < IPC_SERVICE_COUNT; i++)
         if (s->services[i].pid == 0 && s->services[i].restart_at_ms < next_ms)
             next_ms = s->services[i].restart_at_ms;
+    for (size_t i = 0; i < s->n_sessions; i++)
+        if (s->sessions[i].kill_at_ms < next_ms)
+            next_ms = s->sessions[i].kill_at_ms;
     for (size_t i = 0; i < s->n_clients; i++)
         if (s->clients[i].deadline_ms < next_ms)
             next_ms = s->clients[i].deadline_ms;
@@ -182,10 +185,11 @@ poll_timeout(const struct supervisor *s)
 static void
 wait_for_work(struct supervisor *s)
 {
-    enum { SIGNALS, LISTENER, ADMIN, FIXED };
+    enum { SIGNALS, LISTENER, KEEPER, ADMIN, FIXED };
     struct pollfd fds[FIXED + ADMIN_CLIENTS_MAX] = {
         [SIGNALS] = {s->signals, POLLIN, 0},
         [LISTENER] = {service_of(s, IPC_SERVICE_LISTENER)->channel, POLLIN, 0},
+        [KEEPER] = {service_of(s, IPC_SERVICE_KEEPER)->channel, POLLIN, 0},
         [ADMIN] = {s->admin, POLLIN, 0},
     };
 
@@ -209,6 +213,7 @@ loop(struct supervisor *s)
             reload(s);
         if (s->recycle_listener)
             children_recycle_listener(s);
+        children_kill_overdue(s);
         children_restart(s);
         admin_serve_all(s);
     }
@@ -243,16 +248,22 @@ raise_descriptor_limit(void)
     }
 }
 
-/* Makes a directory of ours if it is not there. */
+/* Makes a directory of ours if it is not there; one that is there must be ours alone to write. */
 static enum err
 make_directory(struct supervisor *s, struct str path)
 {
     char *text = arena_text(s->in_force.arena, path);
+    struct stat found;
 
     if (text == NULL)
         return fail(ERR_NOMEM, "no memory for a path");
     if (mkdir(text, 0700) != 0 && errno != EEXIST)
         return fail_errno(ERR_IO, "cannot make the directory %s", text);
+    if (lstat(text, &found) != 0 || !S_ISDIR(found.st_mode))
+        return fail(ERR_IO, "%s is not a directory", text);
+    if ((found.st_uid != geteuid() && found.st_uid != 0) || (found.st_mode & 022) != 0)
+        return fail(ERR_DENIED, "%s can be written by others; make it ours alone (mode 0700)",
+                    text);
     return OK;
 }
 

@@ -401,3 +401,31 @@ def test_json_logs_are_one_object_a_line(gateway):
     entries = [json.loads(line) for line in lines if line.startswith("{")]
     assert {"time", "level", "process", "event"} <= set(entries[-1])
     assert len(entries) > len(lines) - 3
+
+
+@pytest.mark.parametrize("reason", ["kill", "revocation", "death of the keeper"])
+def test_a_session_that_does_not_obey_is_ended_by_force(story, reason):
+    token = story.token()
+    connection = story.connect(token=token)
+    pid = story.session_pid(connection)
+    os.kill(pid, signal.SIGSTOP)  # as if compromised: it does not do what it is told
+    story.deaths_expected = True
+    if reason == "kill":
+        story.cli("kill", story.sessions()[0]["session"])
+    elif reason == "revocation":
+        opened = story.record(type="session_opened")
+        story.cli("token", "revoke", opened["identity"]["token_id"])
+    else:
+        story.kill_service("keeper")
+    machine.until(lambda: not os.path.exists(f"/proc/{pid}"), "the session to be gone", timeout=5)
+    closed = story.record(type="session_closed")
+    assert closed["reason"] == "killed" and closed["signal"] == signal.SIGKILL
+    assert works(story.connect())
+
+
+def test_a_directory_that_others_can_write_is_not_used(gateway):
+    stopped = gateway(run=False)
+    stopped.write_config()
+    (stopped.folder / "state").chmod(0o777)
+    done = stopped.cli("serve", check=False)
+    assert done.returncode == 1 and "can be written by others" in done.stderr
