@@ -507,7 +507,8 @@ cancel(struct keeper_session *s, const struct ipc_cancel *question)
     struct keeper_session *owner = table_get(s->keeper->cancels, key_of_cancel(&id));
     size_t n = question->secret.len;
 
-    if (take_one(&s->cancels_left) && owner != NULL && !owner->ended &&
+    /* A session whose grant is over may still cancel what it left running, and only that. */
+    if (take_one(&s->cancels_left) && owner != NULL && (!owner->ended || owner == s) &&
         n >= CANCEL_SECRET_BYTES_MIN && n <= CANCEL_SECRET_BYTES &&
         str_equal_secret(question->secret, (struct str){(const char *)owner->cancel_secret, n}))
         cancel_owner(owner);

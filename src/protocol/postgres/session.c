@@ -14,6 +14,7 @@ enum {
     BOUNDARY_MS = 500,  /* for the end of a frame, before a farewell */
     TERMINATE_MS = 200, /* for telling the server that we leave */
     CANCEL_MS = 10000,
+    LAST_CANCEL_MS = 2000,
 };
 
 enum err
@@ -90,6 +91,7 @@ end_fiber(void *arg)
 
     if (gate_wait_end(s->gate, FIBER_FOREVER, &end, &failure.message) != OK)
         return;
+    s->grant_is_over = true;
     err_ignore(fail(ERR_DENIED, "%.*s", STR_ARG(failure.message)));
     err_ignore(pgsession_end(s, ERR_DENIED, &failure));
 }
@@ -206,6 +208,26 @@ say_farewell(struct pgsession *s)
         pgstartup_farewell_bytes(s->client, buf_str(&s->farewell));
 }
 
+/* [waits] A server does not notice that its client has gone while it works: what the grant no
+ * longer covers is cancelled, as the client itself could have done. */
+static void
+cancel_what_runs(struct pgsession *s)
+{
+    int fd;
+
+    if (!s->grant_is_over || s->answers.count == 0 || s->target->cancel_secret_len == 0)
+        return;
+    door_cancel(s->door, s->grant->cancel_id, s->grant->cancel_secret);
+    if (door_wait_cancel(s->door, clock_monotonic_ms() + LAST_CANCEL_MS, &fd) != OK) {
+        log_warning("cancel_failed", "reason=\"%s\"", err_text());
+        return;
+    }
+    err_ignore(gate_note(s->gate, STR("cancel_request"), STR("the grant is over")));
+    if (pgtarget_cancel(s->door, s->grant, s->target, fd, clock_monotonic_ms() + LAST_CANCEL_MS) !=
+        OK)
+        log_warning("cancel_failed", "reason=\"%s\"", err_text());
+}
+
 /* What the server never answered. */
 static void
 close_answers(struct pgsession *s)
@@ -290,6 +312,7 @@ pgsession_run(struct door *door, const struct grant *grant, struct pgtarget *tar
     wait_for_boundary(&s);
     stop_fibers(fibers);
     say_farewell(&s);
+    cancel_what_runs(&s);
     close_answers(&s);
     e = s.result;
     if (e != OK)

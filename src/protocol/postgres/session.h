@@ -42,6 +42,7 @@ struct pgsession {
     bool leaving;          /* the client said goodbye: what is under way ends, nothing new begins */
     bool copy_failed;      /* the client left in the middle of a COPY */
     bool server_is_ending; /* it sent a FATAL error */
+    bool grant_is_over;    /* expired, revoked, killed: nothing may go on running */
     bool up_done, down_done;
     bool active; /* bytes of the client since the last look (memory of idle sessions) */
     bool asleep; /* the main fiber wants to know of the next activity */
