@@ -83,13 +83,15 @@ enum {
     NUMBER(session)                                                                                \
     TEXT(subject, 1024)                                                                            \
     TEXT(issuer, 256)                                                                              \
-    TEXT(token_id, 256)                                                                            \
+    TEXT(token_id, 1024)                                                                           \
     TEXT(groups, 8192)                                                                             \
     TEXT(resource, 256)                                                                            \
-    TEXT(database, 256) TEXT(client, 256) TEXT(policy_hash, 64) NUMBER(expires_us)
+    TEXT(database, 256)                                                                            \
+    TEXT(target, 4200) TEXT(client, 256) TEXT(policy_hash, 64) NUMBER(expires_us)
 #define IPC_SESSION_REFUSED(NUMBER, TEXT)                                                          \
     NUMBER(session)                                                                                \
-    TEXT(resource, 256) TEXT(subject, 1024) TEXT(issuer, 256) TEXT(token_id, 256) TEXT(reason, 1024)
+    TEXT(resource, 256)                                                                            \
+    TEXT(subject, 1024) TEXT(issuer, 256) TEXT(token_id, 1024) TEXT(reason, 1024)
 #define IPC_ADMIN_ACTION(NUMBER, TEXT) TEXT(actor, 256) TEXT(action, 64) TEXT(detail, 4096)
 
 /* administrative socket: one request, then any number of lines, then the end */

@@ -22,6 +22,7 @@ enum {
     CANCEL_SECRET_BYTES = 32,
     CANCEL_SECRET_BYTES_MIN = 4,
     GROUPS_SHOWN_MAX = 8192,
+    TARGET_SHOWN_MAX = 4200,
     HINT_RESOURCES_MAX = 20,
     TEXT_SHOWN_MAX = 256,
 };
@@ -296,10 +297,18 @@ list_groups(const struct principal *principal, struct buf *out)
     }
 }
 
+static void
+put_address(struct buf *out, const struct config_address *address)
+{
+    buf_put_str(out, address->host);
+    if (address->port != 0)
+        buf_printf(out, ":%u", address->port);
+}
+
 static enum err
 record_opening(struct keeper_session *s, const struct ipc_authenticate *question)
 {
-    struct buf groups = buf_make(GROUPS_SHOWN_MAX);
+    struct buf groups = buf_make(GROUPS_SHOWN_MAX), target = buf_make(TARGET_SHOWN_MAX);
     struct ipc_session_opened record = {
         .session = s->id,
         .subject = s->principal.subject,
@@ -315,7 +324,10 @@ record_opening(struct keeper_session *s, const struct ipc_authenticate *question
 
     list_groups(&s->principal, &groups);
     record.groups = buf_str(&groups);
+    put_address(&target, &s->resource->address);
+    record.target = buf_str(&target);
     e = tell_ledger(s->keeper, IPC_TYPE_SESSION_OPENED, &record);
+    buf_free(&target);
     buf_free(&groups);
     return e;
 }

@@ -186,6 +186,7 @@ identify(struct process *p, const struct ipc_session_opened *opened)
         .delegation = {.items = &opened->subject, .n = 1},
         .resource = opened->resource,
         .database = opened->database,
+        .target = opened->target,
         .client = opened->client,
         .policy_hash = opened->policy_hash,
         .expires_us = (int64_t)opened->expires_us,

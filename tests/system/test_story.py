@@ -31,7 +31,7 @@ def test_an_agent_migrates_the_test_database_with_stock_psql(story, test_db, dat
     assert "(1 row)" in table.stdout
 
 
-def test_every_command_of_a_migration_is_in_the_ledger(story, database):
+def test_every_command_of_a_migration_is_in_the_ledger(story, test_db, database):
     story.psql(stdin=MIGRATION, database=database, check=True)
     closed = story.record(type="session_closed")
     opened = story.record(type="session_opened")
@@ -50,6 +50,7 @@ def test_every_command_of_a_migration_is_in_the_ledger(story, database):
     assert opened["identity"]["subject"] == "agent-7"
     assert opened["identity"]["issuer"] == "local"
     assert opened["resource"] == "test" and opened["database"] == database
+    assert opened["target"] == f"{test_db.host}:{test_db.port}"
     assert closed["session"] == opened["session"]
     assert closed["commands"] == len(intents) and closed["denied"] == 0
     for intent in intents:
