@@ -79,6 +79,7 @@ session_run(const struct session_setup *setup)
 
     session_id_text(setup->id, id);
     (void)prctl(PR_SET_NAME, "session", 0, 0, 0);
+    (void)setsid(); /* where the scheduler groups by it, one session gets as much as any other */
     log_set_process("session");
     log_set_session(id);
     ignore_group_signals();
