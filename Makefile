@@ -50,10 +50,14 @@ format-check:
 format:
 	@tools/list-sources | xargs clang-format -i
 
-bench: build
-	@bench/run
+bench:
+	@tools/install-dependencies build bench
+	@tools/build "$(BUILD)-release" release
+	@BULKHEAD="$(BUILD)-release/bulkhead" bench/run
 
-regress-postgres: build
+regress-postgres: test-dependencies
+	@tools/install-dependencies regress
+	@$(MAKE) --no-print-directory build
 	@tests/regress-postgres/run
 
 dependencies:
