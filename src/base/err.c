@@ -18,15 +18,17 @@ static size_t
 record(enum err code, const char *file, int line, const char *format, va_list args)
 {
     struct err_slot *s = slot();
+    char text[ERR_TEXT_MAX]; /* the arguments may point into the slot: err_text() */
     int n;
 
     s->code = code;
     s->file = file;
     s->line = line;
-    n = vsnprintf(s->text, sizeof(s->text), format, args);
+    n = vsnprintf(text, sizeof(text), format, args);
     if (n < 0)
-        s->text[n = 0] = '\0';
-    return (size_t)n < sizeof(s->text) ? (size_t)n : sizeof(s->text) - 1;
+        text[n = 0] = '\0';
+    memcpy(s->text, text, sizeof(text));
+    return (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
 }
 
 enum err

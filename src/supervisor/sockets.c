@@ -18,7 +18,7 @@ bind_address(const struct addrinfo *a, int *out)
     int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
 
     if (fd < 0)
-        return fail_errno(ERR_IO, "socket");
+        return fail_errno(ERR_IO, "cannot make a socket");
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (bind(fd, a->ai_addr, a->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
         enum err e = fail_errno(ERR_IO, "cannot listen");
@@ -42,7 +42,7 @@ open_socket(const struct config_address *address, int *fd)
     (void)snprintf(host, sizeof(host), "%.*s", STR_ARG(address->host));
     (void)snprintf(port, sizeof(port), "%u", address->port);
     if ((result = getaddrinfo(host, port, &hints, &found)) != 0)
-        return fail(ERR_IO, "cannot listen on %s: %s", host, gai_strerror(result));
+        return fail(ERR_IO, "cannot listen: %s", gai_strerror(result));
     e = bind_address(found, fd);
     freeaddrinfo(found);
     return e;

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -38,6 +39,19 @@ assert_str(struct str s, const char *expected)
 }
 
 /* err */
+
+static void
+test_fail_may_quote_the_last_failure(void **state)
+{
+    (void)state;
+    assert_int_equal(fail(ERR_IO, "Address already in use"), ERR_IO);
+    assert_int_equal(fail(ERR_IO, "%s: %s", "127.0.0.1:5432", err_text()), ERR_IO);
+    assert_string_equal(err_text(), "127.0.0.1:5432: Address already in use");
+    errno = ENOENT;
+    assert_int_equal(fail_errno(ERR_IO, "again: %s", err_text()), ERR_IO);
+    assert_string_equal(err_text(),
+                        "again: 127.0.0.1:5432: Address already in use: No such file or directory");
+}
 
 static void
 test_fail_keeps_code_text_and_place(void **state)
@@ -660,6 +674,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fail_keeps_code_text_and_place),
+        cmocka_unit_test(test_fail_may_quote_the_last_failure),
         cmocka_unit_test(test_an_overlong_error_text_is_cut),
         cmocka_unit_test(test_buf_grows_to_its_maximum_and_no_further),
         cmocka_unit_test(test_buf_writes_numbers_in_network_order),
