@@ -65,6 +65,20 @@ def test_a_refusal_by_default_says_what_no_rule_allows(cursor):
     assert "allowed here" in diag.message_hint
 
 
+@pytest.mark.parametrize("sql, why", [
+    ("SELECT * FROM notes", "in every schema; write the name with its schema."),
+    ("SELECT 1", "names no table; rules with schemas or tables do not cover it.")])
+def test_a_refusal_by_default_says_what_rules_with_schemas_do_not_cover(authority, test_db, sql, why):
+    policies = [{"name": "narrow", "schemas": ["public"], "allow": ["read"]},
+                {"name": "sessions", "allow": ["session"]}]
+    with shared_gateway(authority, {"test": gateways.resource(test_db, authority)},
+                        {"policies": policies}) as narrow:
+        connection = narrow.connect(token=narrow.token())
+        with connection.cursor() as cursor:
+            assert refused(cursor, sql).message_detail.endswith(why)
+        connection.close()
+
+
 MULTI = ["CREATE TABLE public.a (x int); DELETE FROM public.secrets; CREATE TABLE public.b (x int)",
          "CREATE TABLE public.a (x int); COMMIT; TRUNCATE public.a",
          "CREATE TABLE public.a (x int); SELEC", "SELECT 1; TABLE public.secrets",

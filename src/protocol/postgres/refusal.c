@@ -70,6 +70,16 @@ put_message(struct buf *out, const struct verdict *v)
     }
 }
 
+/* What a rule's own text does not show: rules with schemas or tables miss these demands. */
+static void
+put_why_no_rule(struct buf *out, const struct demand *d)
+{
+    if (d->kind == OBJECT_NONE && (d->classes & CLASSES(READ)) != 0)
+        buf_put_text(out, " that names no table; rules with schemas or tables do not cover it");
+    else if (d->schema.len == 0 && (d->kind == OBJECT_RELATION || d->kind == OBJECT_FUNCTION))
+        buf_put_text(out, " in every schema; write the name with its schema");
+}
+
 static void
 put_detail(struct buf *out, const struct verdict *v)
 {
@@ -82,6 +92,8 @@ put_detail(struct buf *out, const struct verdict *v)
     }
     if (v->demand != NULL)
         put_demand(out, v->demand);
+    if (v->rule.len == 0 && v->demand != NULL)
+        put_why_no_rule(out, v->demand);
     buf_put_text(out, ".");
 }
 
