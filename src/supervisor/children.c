@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,7 +35,12 @@ children_tell(struct supervisor *s, const char *subject, const char *name, const
 {
     struct service_event event;
 
-    log_info(name, "service=%s %s", subject, detail);
+    if (strcmp(name, "configured") == 0)
+        log_info(name, "config=%s policy=%s", subject, detail);
+    else if (strcmp(name, "reload_failed") == 0)
+        log_error(name, "reason=%s", detail);
+    else
+        log_info(name, "service=%s %s", subject, detail);
     (void)snprintf(event.subject, sizeof(event.subject), "%s", subject);
     (void)snprintf(event.name, sizeof(event.name), "%s", name);
     (void)snprintf(event.detail, sizeof(event.detail), "%s", detail);
