@@ -45,9 +45,9 @@ _bulkhead()
             if [ "$COMP_CWORD" -eq 2 ]; then
                 words='issue revoke keys'
             elif [ "${COMP_WORDS[2]}" = issue ]; then
-                words='--subject --group --resource --ttl --config'
+                words='--subject --group --resource --ttl --config --help'
             else
-                words='--config'
+                words='--config --help'
             fi
             ;;
         audit)
@@ -56,11 +56,11 @@ _bulkhead()
             else
                 case ${COMP_WORDS[2]} in
                 list) words='--session --subject --resource --type --verdict --since --until
-                    --limit --json --directory --config' ;;
+                    --limit --json --directory --config --help' ;;
                 follow) words='--session --subject --resource --type --verdict --json --directory
-                    --config' ;;
-                show) words='--json --directory --config' ;;
-                verify) words='--directory --config' ;;
+                    --config --help' ;;
+                show) words='--json --directory --config --help' ;;
+                verify) words='--directory --config --help' ;;
                 esac
             fi
             ;;

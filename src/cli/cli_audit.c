@@ -327,8 +327,8 @@ print_hash(const unsigned char hash[LINE_HASH_BYTES])
 static void
 print_result(const struct verify_result *r)
 {
-    printf("ok: %llu records in %llu files\n", (unsigned long long)r->records,
-           (unsigned long long)r->files);
+    printf("ok: %llu record%s in %llu file%s\n", (unsigned long long)r->records,
+           r->records == 1 ? "" : "s", (unsigned long long)r->files, r->files == 1 ? "" : "s");
     if (r->records > 0) {
         fputs("first: ", stdout);
         audit_print_safe(stdout, str_from(r->first_time), false);
@@ -364,7 +364,11 @@ verify(const struct audit *a)
     else
         printf("BROKEN %s/%s:%llu: ", a->directory, result.file, (unsigned long long)result.line);
     audit_print_safe(stdout, str_from(err_text()), false);
-    printf("\n%llu records before it are sound\n", (unsigned long long)result.records);
+    if (result.records == 0)
+        printf("\nno record before it\n");
+    else
+        printf("\n%llu record%s before it %s sound\n", (unsigned long long)result.records,
+               result.records == 1 ? "" : "s", result.records == 1 ? "is" : "are");
     return CLI_FAILED;
 }
 

@@ -19,7 +19,8 @@ static const char usage[] =
     "  --group G       a group that it is in; may be repeated\n"
     "  --resource R    the token is for this resource alone; may be repeated\n"
     "  --ttl TIME      how long it is valid: 90s, 15m, 8h; default 15m\n"
-    "  --config FILE   the running gateway's configuration\n"
+    "  --config FILE   the running gateway's configuration; default: $BULKHEAD_CONFIG,\n"
+    "                  /etc/bulkhead/bulkhead.yaml\n"
     "\n"
     "TOKEN-ID is the token's 'jti' claim; 'bulkhead audit list --type session_opened' shows\n"
     "it for every session.\n";
@@ -29,6 +30,7 @@ enum { LIST_BYTES_MAX = 8192, DEFAULT_TTL_SECONDS = 15 * 60 };
 struct arguments {
     struct ipc_admin_request request;
     const char *config;
+    bool help;
     struct buf groups;
     struct buf resources;
 };
@@ -65,10 +67,13 @@ parse_duration(const char *text, uint64_t *seconds)
 static bool
 parse_options(int argc, char **argv, struct arguments *a)
 {
-    static const struct option options[] = {
-        {"subject", required_argument, NULL, 's'},  {"group", required_argument, NULL, 'g'},
-        {"resource", required_argument, NULL, 'r'}, {"ttl", required_argument, NULL, 't'},
-        {"config", required_argument, NULL, 'c'},   {0}};
+    static const struct option options[] = {{"subject", required_argument, NULL, 's'},
+                                            {"group", required_argument, NULL, 'g'},
+                                            {"resource", required_argument, NULL, 'r'},
+                                            {"ttl", required_argument, NULL, 't'},
+                                            {"config", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -80,6 +85,8 @@ parse_options(int argc, char **argv, struct arguments *a)
             add_item(&a->resources, optarg);
         else if (option == 'c')
             a->config = optarg;
+        else if (option == 'h')
+            a->help = true;
         else if (option != 't' || !parse_duration(optarg, &a->request.ttl_seconds))
             return false;
     }
@@ -116,15 +123,21 @@ cli_token(int argc, char **argv)
     };
     int status = CLI_USAGE;
 
+    bool understood;
+
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);
         return CLI_OK;
     }
-    if (argc >= 2 && parse_options(argc - 1, argv + 1, &a) &&
-        complete(&a, argv[1], argv + 1 + optind, argc - 1 - optind))
+    understood = argc >= 2 && parse_options(argc - 1, argv + 1, &a);
+    if (understood && a.help) {
+        fputs(usage, stdout);
+        status = CLI_OK;
+    } else if (understood && complete(&a, argv[1], argv + 1 + optind, argc - 1 - optind)) {
         status = admin_client_ask(a.config, &a.request, admin_client_print, NULL);
-    else
+    } else {
         fputs(usage, stderr);
+    }
     buf_free(&a.groups);
     buf_free(&a.resources);
     return status;

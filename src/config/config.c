@@ -102,9 +102,9 @@ read_file(const char *path, size_t max, struct buf *out)
     enum err e;
 
     if (fd < 0)
-        return fail_errno(errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s", path);
+        return fail_errno(errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read it");
     if (fstat(fd, &status) != 0 || S_ISDIR(status.st_mode))
-        e = fail(ERR_IO, "%s is not a file", path);
+        e = fail(ERR_IO, "it is not a file");
     else
         e = read_open_file(fd, path, max, out);
     close(fd);
@@ -138,7 +138,7 @@ load(const char *path, bool with_files, struct arena *arena, struct config_repor
     if (e == OK)
         e = read_file(path, CONFIG_BYTES_MAX, &text);
     if (e != OK) {
-        buf_printf(report->text, "%s: error: cannot read it: %s\n", path, err_text());
+        buf_printf(report->text, "%s: error: %s\n", path, err_text());
         report->errors++;
     } else {
         e = parse(buf_str(&text), buf_str(&absolute), str_from(path), with_files, arena, report,

@@ -1,6 +1,7 @@
 #include "config/node.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <yaml.h>
 
 struct reading {
@@ -198,12 +199,15 @@ refuse_syntax(struct reading *r, struct str text)
 {
     const yaml_parser_t *parser = &r->parser;
     const char *what = parser->problem == NULL ? "not YAML" : parser->problem;
+    const char *hint = NULL;
 
     if (parser->error == YAML_MEMORY_ERROR)
         return fail(ERR_NOMEM, "no memory to parse YAML");
     if (parser->error == YAML_READER_ERROR)
         return refuse(r, mark_of_byte(text, parser->problem_offset), NULL, what);
-    return refuse(r, mark_of(parser->problem_mark), NULL,
+    if (strstr(what, "cannot start any token") != NULL)
+        hint = "YAML indents with spaces, not tabs; quote a value that begins with @, ` or %";
+    return refuse(r, mark_of(parser->problem_mark), hint,
                   problem_format(r->problems, "%s%s%s", what, parser->context == NULL ? "" : " ",
                                  parser->context == NULL ? "" : parser->context));
 }

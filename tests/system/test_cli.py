@@ -144,3 +144,9 @@ def test_every_command_describes_itself(command):
     done = subprocess.run([BULKHEAD, command, "--nonsense"], capture_output=True, text=True,
                           check=False)
     assert done.returncode == 2 and ("usage: " in done.stderr or "--help" in done.stderr)
+
+
+@pytest.mark.parametrize("words", [["token", "issue"], ["token", "revoke"], ["audit", "list"]])
+def test_help_is_given_after_a_second_word_too(words):
+    done = subprocess.run([BULKHEAD, *words, "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"usage: bulkhead {words[0]}")
