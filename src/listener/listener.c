@@ -241,12 +241,16 @@ fork_session(struct listener *l, const struct session_setup *setup)
         .deadline_ms = clock_monotonic_ms() + l->handshake_seconds * INT64_C(1000) + GRACE_MS,
     };
 
+    enum err e;
+
     if (pid == 0)
         session_run(setup);
     if (pid < 0)
         return fail_errno(ERR_UNAVAILABLE, "fork");
     connections_add(&l->connections, &connection);
-    return tell_supervisor(l, IPC_TYPE_SESSION_STARTED, &started);
+    if ((e = tell_supervisor(l, IPC_TYPE_SESSION_STARTED, &started)) != OK)
+        (void)kill(pid, SIGKILL); /* nobody would end it when its grant is over */
+    return e;
 }
 
 static enum err

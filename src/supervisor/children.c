@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 
 enum {
     STOP_TIMEOUT_MS = 5000,
+    RESTART_MS = 1000, /* after a start that failed */
     CERTIFICATE_BYTES_MAX = 16384,
     OBEY_MS = 1400, /* with the keeper's half second: gone two seconds after revocation */
 };
@@ -375,8 +377,10 @@ children_reap(struct supervisor *s)
                 service_ended(s, &s->services[i], status);
                 is_service = true;
             }
-        if (!is_service)
+        if (!is_service && !session_end_by_pid(s, pid, status)) {
+            hear(s, IPC_SERVICE_LISTENER); /* it died right after it had told of the session */
             (void)session_end_by_pid(s, pid, status);
+        }
     }
 }
 
@@ -390,7 +394,28 @@ children_restart(struct supervisor *s)
     for (int i = 0; i < IPC_SERVICE_COUNT; i++)
         if (s->services[i].pid == 0 && s->services[i].restart_at_ms <= now_ms &&
             children_start(s, (enum ipc_service)i) != OK)
-            s->services[i].restart_at_ms = INT64_MAX; /* set again when it is reaped */
+            /* When it is reaped that is set again; one that could not even fork never is. */
+            s->services[i].restart_at_ms = now_ms + RESTART_MS;
+}
+
+/* Lets go of a listener, and hears it to its end: a session that it began meanwhile must not stay
+ * unknown, for then nobody would end its process. */
+static void
+hear_the_last(struct supervisor *s, struct service *listener)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + STOP_TIMEOUT_MS;
+
+    if (listener->channel >= 0)
+        (void)shutdown(listener->channel, SHUT_WR); /* by which it ends */
+    while (listener->channel >= 0 && clock_monotonic_ms() < deadline_ms) {
+        struct pollfd fd = {listener->channel, POLLIN, 0};
+
+        (void)poll(&fd, 1, 100);
+        hear(s, IPC_SERVICE_LISTENER);
+    }
+    if (listener->channel >= 0)
+        (void)kill(listener->pid, SIGKILL);
+    service_release(listener);
 }
 
 void
@@ -402,16 +427,14 @@ children_recycle_listener(struct supervisor *s)
     s->recycle_listener = false;
     if (old == 0 || is_draining(s))
         return;
-    hear(s, IPC_SERVICE_LISTENER);
-    service_release(listener); /* by which it ends */
+    hear_the_last(s, listener);
     (void)waitpid(old, NULL, 0);
     listener->pid = 0;
     if (children_start(s, IPC_SERVICE_LISTENER) != OK)
-        listener->restart_at_ms = clock_monotonic_ms() + 1000;
+        listener->restart_at_ms = clock_monotonic_ms() + RESTART_MS;
 }
 
-/* --- stopping -----------------------------------------------------------------------------------
- */
+/* --- stopping ------------------------------------------------------------------------------- */
 
 void
 children_stop(struct supervisor *s, enum ipc_service kind)
