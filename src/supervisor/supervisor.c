@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -31,6 +32,18 @@ same(struct str a, struct str b, const char *key)
     return false;
 }
 
+/* The keeper goes back to the configuration in force: by taking it, or by a fresh start with it. */
+static void
+take_back(struct supervisor *s)
+{
+    char reason[ERR_TEXT_MAX]; /* why it has to; the caller's to tell */
+
+    (void)snprintf(reason, sizeof(reason), "%s", err_text());
+    if (children_configure(s, IPC_SERVICE_KEEPER, &s->in_force) != OK)
+        service_release(service_of(s, IPC_SERVICE_KEEPER));
+    err_ignore(fail(ERR_INVALID, "%s", reason));
+}
+
 /* What can fail most easily comes first: the keeper takes a configuration as a whole or not at
  * all, and the ledger only its limits. */
 static enum err
@@ -46,8 +59,9 @@ apply(struct supervisor *s, struct candidate *c)
         return fail(ERR_INVALID, "a directory changed; restart for that");
     if ((e = sockets_open(&s->sockets, c->config, &next)) != OK)
         return e;
-    if ((e = children_configure(s, IPC_SERVICE_KEEPER, c)) == OK)
-        e = children_configure(s, IPC_SERVICE_LEDGER, c);
+    if ((e = children_configure(s, IPC_SERVICE_KEEPER, c)) == OK &&
+        (e = children_configure(s, IPC_SERVICE_LEDGER, c)) != OK)
+        take_back(s);
     if (e == OK)
         sockets_replace(&s->sockets, &next);
     else
@@ -190,7 +204,7 @@ wait_for_work(struct supervisor *s)
         [SIGNALS] = {s->signals, POLLIN, 0},
         [LISTENER] = {service_of(s, IPC_SERVICE_LISTENER)->channel, POLLIN, 0},
         [KEEPER] = {service_of(s, IPC_SERVICE_KEEPER)->channel, POLLIN, 0},
-        [ADMIN] = {s->admin, POLLIN, 0},
+        [ADMIN] = {s->n_clients < ADMIN_CLIENTS_MAX ? s->admin : -1, POLLIN, 0},
     };
 
     for (size_t i = 0; i < s->n_clients; i++)
