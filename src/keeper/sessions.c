@@ -353,6 +353,7 @@ send_grant(struct keeper_session *s, const struct grant_files *files)
 }
 
 static void renew_rules(struct keeper_session *s);
+static void end_session(struct keeper_session *s, enum gate_end why, const char *text);
 
 static enum err
 grant(struct keeper_session *s, const struct ipc_authenticate *question,
@@ -373,8 +374,11 @@ grant(struct keeper_session *s, const struct ipc_authenticate *question,
                                 NULL, 0)); /* else it is not counted, that is all */
     }
     grant_close(&files);
-    if (e == OK && s->edition != s->keeper->edition) /* a reload while the target was dialled */
+    /* What came while the target was dialled passed this session by. */
+    if (e == OK && s->edition != s->keeper->edition)
         renew_rules(s);
+    if (e == OK && s->keeper->draining)
+        end_session(s, GATE_SHUTDOWN, "the gateway is shutting down");
     return e;
 }
 

@@ -29,7 +29,7 @@ struct keeper {
     struct table *sessions; /* struct keeper_session by the 8 bytes of its id */
     struct table *cancels;  /* the same by the 4 bytes of its cancel id */
     bool draining;
-    struct ipc_packet packet; /* for the supervisor's and the listener's fiber, in turn */
+    struct ipc_packet packet; /* of the supervisor's fiber */
 };
 
 /* Reads a configuration with everything that it refers to. ERR_INVALID: the report, which is
