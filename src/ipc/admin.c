@@ -70,7 +70,8 @@ ipc_admin_ask(struct str runtime_directory, const struct ipc_admin_request *requ
     if ((fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) < 0)
         return fail_errno(ERR_IO, "socket");
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
-        e = fail_errno(ERR_UNAVAILABLE, "cannot reach the gateway (does it run, with this configuration?) at %s",
+        e = fail_errno(ERR_UNAVAILABLE,
+                       "cannot reach the gateway (does it run, with this configuration?) at %s",
                        address.sun_path);
     else if ((e = ipc_send(fd, IPC_TYPE_ADMIN_REQUEST, request, NULL, 0)) == OK)
         e = read_answer(fd, line, arg);

@@ -1004,6 +1004,7 @@ recover_session(struct ledger *l, uint64_t id)
     if (s == NULL)
         return fail(ERR_NOMEM, "no memory for a session");
     if ((e = spool_open(&l->folders, id, &s->spool, &kept)) != OK) {
+        buf_free(&kept);
         free_session(s);
         return e;
     }
