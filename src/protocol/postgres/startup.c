@@ -1,12 +1,8 @@
 #include "protocol/postgres/startup.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 #include "base/clock.h"
-#include "base/log.h"
-#include "fiber/fiber.h"
 
 enum {
     STARTUP_ARENA_BYTES = 128 << 10,
@@ -129,26 +125,11 @@ read_packet(struct opening *o)
     return pgwire_read_start(o->packet, &o->start);
 }
 
-static int
-choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
-            unsigned in_len, void *arg)
-{
-    static const unsigned char ours[] = "\012postgresql";
-
-    (void)ssl;
-    (void)arg;
-    if (SSL_select_next_proto((unsigned char **)out, out_len, ours, sizeof(ours) - 1, in, in_len) !=
-        OPENSSL_NPN_NEGOTIATED)
-        return SSL_TLSEXT_ERR_ALERT_FATAL;
-    return SSL_TLSEXT_ERR_OK;
-}
-
 static enum err
 accept_tls(struct opening *o)
 {
     SSL *ssl;
 
-    SSL_CTX_set_alpn_select_cb(o->door->tls, choose_alpn, NULL);
     if ((ssl = SSL_new(o->door->tls)) == NULL)
         return fail(ERR_NOMEM, "no memory for TLS");
     return stream_accept_tls(o->door->client, ssl, o->door->handshake_deadline_ms);
@@ -180,23 +161,10 @@ static enum err
 opens_with_tls(struct opening *o, bool *yes)
 {
     unsigned char first = 0;
-    struct iovec part = {&first, 1};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    int fd = stream_fd(o->door->client);
-    ssize_t n;
-    enum err e;
+    enum err e = stream_sniff(o->door->client, o->door->handshake_deadline_ms, &first);
 
-    do {
-        if ((e = fiber_wait_readable(fd, o->door->handshake_deadline_ms)) != OK)
-            return e;
-        n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
-    } while (n < 0 && (errno == EINTR || errno == EAGAIN));
-    if (n < 0)
-        return fail_errno(ERR_IO, "reading from the client");
-    if (n == 0)
-        return fail(ERR_CLOSED, "the client closed the connection");
-    *yes = first == TLS_HANDSHAKE_RECORD;
-    return OK;
+    *yes = e == OK && first == TLS_HANDSHAKE_RECORD;
+    return e;
 }
 
 static enum err
