@@ -320,6 +320,18 @@ take_grant(struct door *d, struct ipc_packet *packet, struct grant *grant)
     return OK;
 }
 
+/* The keeper was not asked, or did not answer: the record is ours to make. */
+static enum err
+refuse_unasked(struct door *d, enum err code)
+{
+    struct str why = arena_str(d->private->arena, str_from(err_text()));
+
+    if (why.ptr == NULL)
+        why = STR("not authenticated");
+    door_refuse(d, why);
+    return fail(code, "%.*s", STR_ARG(why));
+}
+
 enum err
 door_authenticate(struct door *d, const struct door_credentials *credentials, struct grant *grant,
                   struct buf *hint)
@@ -336,7 +348,7 @@ door_authenticate(struct door *d, const struct door_credentials *credentials, st
 
     if ((e = keeper_link_ask(keeper, IPC_TYPE_AUTHENTICATE, &question, d->handshake_deadline_ms,
                              &packet)) != OK)
-        return e;
+        return refuse_unasked(d, e);
     if (packet->type == IPC_TYPE_GRANTED) {
         e = take_grant(d, packet, grant);
     } else if (packet->type == IPC_TYPE_REFUSED) {

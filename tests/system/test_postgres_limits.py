@@ -53,6 +53,25 @@ def works(client):
     return (b"D", b"\0\1\0\0\0\1" + b"7") in answers(client, pgraw.query("SELECT 7"))
 
 
+# --- the start -----------------------------------------------------------------------------------
+
+def test_an_application_name_of_any_length_connects_and_is_cut_for_the_record(gateway):
+    name = "é" * 300
+    with contextlib.closing(gateway.connect(application_name=name, resource="test")) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT 7")
+        assert cursor.fetchone() == (7,)
+    clients = {r.get("client") for r in gateway.records_now(type="session_opened")}
+    assert "é" * 31 in clients
+
+
+def test_a_token_too_long_to_be_one_is_refused_on_the_record(gateway):
+    before = len(gateway.records_now(type="session_refused"))
+    with pytest.raises(psycopg2.OperationalError):
+        gateway.connect(resource="test", token="x" * 20000)
+    gateway.records(count=before + 1, type="session_refused", timeout=10)
+
+
 # --- statements ----------------------------------------------------------------------------------
 
 def test_a_statement_of_a_mebibyte_passes_and_one_more_byte_is_refused(client):

@@ -343,6 +343,18 @@ refuse_credentials(struct opening *o, enum err code, struct str hint)
     return fail(code, "%.*s", STR_ARG(failure.message));
 }
 
+/* What the server itself makes of a long name: it is cut, but never within a character. */
+static struct str
+cut_name(struct str name)
+{
+    if (name.len <= PGWIRE_NAME_MAX)
+        return name;
+    name.len = PGWIRE_NAME_MAX;
+    while (name.len > 0 && ((unsigned char)name.ptr[name.len] & 0xc0) == 0x80)
+        name.len--;
+    return name;
+}
+
 /* [waits] Token to grant. */
 static enum err
 authenticate(struct opening *o, struct pgstartup *out)
@@ -355,6 +367,7 @@ authenticate(struct opening *o, struct pgstartup *out)
     (void)pgwire_parameter(&o->start, "user", &credentials.resource);
     (void)pgwire_parameter(&o->start, "database", &credentials.database);
     (void)pgwire_parameter(&o->start, "application_name", &credentials.client);
+    credentials.client = cut_name(credentials.client);
     if (credentials.resource.len == 0 || credentials.resource.len > RESOURCE_NAME_MAX)
         return turn_away(o, ERR_INVALID, "28000",
                          "no resource named: the user name is the resource",
