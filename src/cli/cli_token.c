@@ -92,6 +92,10 @@ parse_options(int argc, char **argv, struct arguments *a)
     }
     a->request.groups = buf_str(&a->groups);
     a->request.resources = buf_str(&a->resources);
+    if (buf_ok(&a->groups) != OK || buf_ok(&a->resources) != OK) {
+        fputs("the groups or resources are too many or too long\n", stderr);
+        return false;
+    }
     return true;
 }
 

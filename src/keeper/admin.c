@@ -8,10 +8,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fiber/fiber.h"
+#include "identity/local.h"
 #include "keeper/sessions.h"
 
 enum {
-    GROUPS_MAX = 64,
+    LIST_MAX = LOCAL_LIST_MAX + 1, /* one more, so that too many are refused and not cut */
     ACTOR_BYTES = 64,
     DETAIL_BYTES = 1024,
     SLOW_READER_MS = 5000,
@@ -95,13 +96,13 @@ kill_session(const struct request *r)
     return sessions_end(r->keeper, session, GATE_KILLED, "an operator ended this session");
 }
 
-/* The items of a list field; at most GROUPS_MAX. */
+/* The items of a list field; at most LIST_MAX. */
 static struct str_list
-read_list(struct str text, struct str items[static GROUPS_MAX])
+read_list(struct str text, struct str items[static LIST_MAX])
 {
     struct str_list list = {.items = items};
 
-    while (list.n < GROUPS_MAX && ipc_list_next(&text, &items[list.n]))
+    while (list.n < LIST_MAX && ipc_list_next(&text, &items[list.n]))
         list.n++;
     return list;
 }
@@ -109,7 +110,7 @@ read_list(struct str text, struct str items[static GROUPS_MAX])
 static enum err
 issue_token(const struct request *r)
 {
-    struct str groups[GROUPS_MAX], resources[GROUPS_MAX];
+    struct str groups[LIST_MAX], resources[LIST_MAX];
     struct token_request request = {
         .subject = r->message->subject,
         .groups = read_list(r->message->groups, groups),

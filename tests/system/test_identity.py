@@ -1,6 +1,8 @@
 """Who is let in: a real OpenID Connect provider, its rotation of keys under load, and every bad
 token of tokens.py through a real connection, each refused with a record and before any target."""
+import base64
 import contextlib
+import json
 import struct
 import threading
 import time
@@ -67,6 +69,19 @@ def test_the_local_issuer_is_refused_when_it_is_off(gateway, idp, story):
     g = with_provider(gateway, idp)
     refusal(g, token)
     assert g.record(type="session_refused")
+
+
+def test_a_token_says_all_that_was_asked_for_or_is_not_issued(story):
+    groups = [f"g{i:03}" for i in range(100)]
+    payload = story.token(groups=groups).split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    assert claims["groups"] == groups
+    too_many = [f"--group=g{i}" for i in range(101)]
+    done = story.cli("token", "issue", "--subject", "a", *too_many, check=False)
+    assert done.returncode != 0 and "at most 100 groups" in done.stderr
+    # Without the name that did not fit it would be a token for every resource.
+    done = story.cli("token", "issue", "--subject", "a", "--resource", "r" * 9000, check=False)
+    assert done.returncode != 0 and not done.stdout
 
 
 def test_keys_are_fetched_once_for_many_sessions(gateway, idp):
