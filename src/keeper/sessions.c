@@ -637,7 +637,7 @@ sessions_begin(struct keeper *k, const struct ipc_session_new *announced, int ch
         }
         arena_free(s->arena);
     }
-    log_error("session_failed", "session=%016llx reason=no memory",
+    log_error("session_failed", "session=%016llx reason=no memory or too many sessions",
               (unsigned long long)announced->session);
     free(s);
     close(channel);

@@ -253,12 +253,6 @@ chain_cut(const struct chain *c, const char **file)
     return c->cut_bytes;
 }
 
-uint64_t
-chain_next_seq(const struct chain *c)
-{
-    return c->next_seq;
-}
-
 enum err
 chain_each_recent(struct chain *c, void (*fn)(void *arg, struct str line), void *arg)
 {

@@ -44,7 +44,4 @@ enum err chain_write(struct chain *c);
 /* Makes what was written durable. ERR_IO: the kernel may have dropped it; do not go on. */
 enum err chain_sync(struct chain *c);
 
-/* The number of the next record. */
-uint64_t chain_next_seq(const struct chain *c);
-
 #endif

@@ -79,20 +79,12 @@ pglane_body(struct pglane *l, size_t n, struct str *body)
     return OK;
 }
 
-void
-pglane_pass(struct pglane *l, size_t body_len)
-{
-    l->passed += PGWIRE_HEADER_BYTES + body_len;
-    l->bytes_passed += PGWIRE_HEADER_BYTES + body_len;
-}
-
 enum err
 pglane_stream(struct pglane *l, size_t body_len)
 {
     size_t left = PGWIRE_HEADER_BYTES + body_len;
     enum err e;
 
-    l->bytes_passed += left;
     for (;;) {
         size_t here = l->view.len - l->passed;
 
@@ -145,6 +137,5 @@ pglane_insert(struct pglane *l, struct str bytes)
 
     if ((e = pglane_flush(l)) != OK)
         return e;
-    l->bytes_passed += bytes.len;
     return write_out(l, bytes);
 }

@@ -15,7 +15,6 @@ struct pglane {
     bool within_frame;    /* the peer has got a part of a frame only */
     bool mute;            /* `to` is gone: what is passed is dropped */
     bool mute_on_failure; /* go on when `to` turns out to be gone */
-    uint64_t bytes_passed;
 };
 
 struct pglane pglane_make(struct stream *from, struct stream *to);
@@ -26,9 +25,6 @@ enum err pglane_next(struct pglane *l, unsigned char *type, uint32_t *body_len, 
 
 /* [waits] The first `n` bytes of the body of the present frame. */
 enum err pglane_body(struct pglane *l, size_t n, struct str *body);
-
-/* The present frame, which is buffered whole, goes on. Never waits. */
-void pglane_pass(struct pglane *l, size_t body_len);
 
 /* [waits] The present frame goes on, whatever its size; or is dropped. */
 enum err pglane_stream(struct pglane *l, size_t body_len);
