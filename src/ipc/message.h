@@ -43,7 +43,7 @@ enum {
 #define IPC_SESSION_NEW(NUMBER, TEXT)                                                              \
     NUMBER(session) TEXT(source, 16) TEXT(protocol, 32) TEXT(resource, 256)
 
-/* keeper → supervisor: the session's process is to be gone shortly, by force if need be */
+/* keeper, ledger → supervisor: the session's process is to be gone shortly, by force if need be */
 #define IPC_SESSION_OVER(NUMBER, TEXT)          NUMBER(session)
 
 /* keeper → listener */

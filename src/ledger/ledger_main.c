@@ -129,11 +129,14 @@ end_session(struct process *p, const struct ipc_session_ended *ended)
     return ledger_session_gone(p->ledger, ended->session, reason, signal);
 }
 
-/* Has a session end: it sees the end of its channel. */
+/* Has a session end: it sees the end of its channel, and the supervisor sees to it. */
 static void
 cut_off(struct process *p, struct member *m, const char *reason)
 {
+    struct ipc_session_over message = {.session = m->session};
+
     err_ignore(ledger_session_gone(p->ledger, m->session, reason, 0));
+    err_ignore(ipc_send(p->supervisor, IPC_TYPE_SESSION_OVER, &message, NULL, 0));
     drop_member(p, m);
 }
 

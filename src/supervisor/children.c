@@ -351,8 +351,7 @@ service_ended(struct supervisor *s, struct service *service, int status)
 {
     char detail[32];
 
-    if (service->kind != IPC_SERVICE_LEDGER)
-        hear(s, service->kind);                /* what it said before */
+    hear(s, service->kind);                    /* what it said before */
     if (service->kind != IPC_SERVICE_LISTENER) /* its sessions fail closed */
         for (size_t i = 0; i < s->n_sessions; i++)
             expect_end(&s->sessions[i]);
@@ -369,6 +368,7 @@ children_reap(struct supervisor *s)
 
     hear(s, IPC_SERVICE_LISTENER); /* a session's start is known before its end */
     hear(s, IPC_SERVICE_KEEPER);
+    hear(s, IPC_SERVICE_LEDGER);
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         bool is_service = false;
 

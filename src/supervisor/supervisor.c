@@ -199,11 +199,12 @@ poll_timeout(const struct supervisor *s)
 static void
 wait_for_work(struct supervisor *s)
 {
-    enum { SIGNALS, LISTENER, KEEPER, ADMIN, FIXED };
+    enum { SIGNALS, LISTENER, KEEPER, LEDGER, ADMIN, FIXED };
     struct pollfd fds[FIXED + ADMIN_CLIENTS_MAX] = {
         [SIGNALS] = {s->signals, POLLIN, 0},
         [LISTENER] = {service_of(s, IPC_SERVICE_LISTENER)->channel, POLLIN, 0},
         [KEEPER] = {service_of(s, IPC_SERVICE_KEEPER)->channel, POLLIN, 0},
+        [LEDGER] = {service_of(s, IPC_SERVICE_LEDGER)->channel, POLLIN, 0},
         [ADMIN] = {s->n_clients < ADMIN_CLIENTS_MAX ? s->admin : -1, POLLIN, 0},
     };
 

@@ -113,7 +113,7 @@ static const struct mistake mistakes[] = {
      "b.yaml:2:8: error: 'drain' must be a duration such as 30s, 15m, 12h or 7d, not 'soon'\n"},
     {"listen: {postgres: 127.0.0.1:5432}\n",
      "listen: {postgres: 127.0.0.1:5432}\nlimits: {connections: 0}\n",
-     "b.yaml:2:23: error: 'connections' must be from 1 to 100000\n"},
+     "b.yaml:2:23: error: 'connections' must be from 1 to 8000\n"},
     {"listen: {postgres: 127.0.0.1:5432}\n",
      "listen: {postgres: 127.0.0.1:5432}\nlimits: {connections: many}\n",
      "b.yaml:2:23: error: 'connections' must be a whole number, not 'many'\n"},
