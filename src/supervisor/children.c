@@ -166,7 +166,7 @@ children_kill_overdue(struct supervisor *s)
     }
 }
 
-/* The packet is of the listener or the keeper, which speak unasked of sessions only. */
+/* Unasked, services speak of sessions only. */
 static enum err
 take_message(struct supervisor *s)
 {

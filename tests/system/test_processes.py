@@ -185,17 +185,25 @@ def pump(source, sink):
         sink.shutdown(socket.SHUT_WR)
 
 
+def dialling(port):
+    """How many TCP connections to a local port exist or are being made."""
+    with open("/proc/net/tcp") as connections:
+        return sum(line.split()[2].endswith(f":{port:04X}") for line in connections)
+
+
 def test_a_reload_holds_for_a_session_that_is_still_connecting(gateway, test_db):
     with socket.create_server(("127.0.0.1", 0), backlog=0) as late:
         full = [socket.socket() for _ in range(3)]
         for each in full:
             each.setblocking(False)
             each.connect_ex(late.getsockname())
-        new = gateway({"resources": {"test": {"address": f"localhost:{late.getsockname()[1]}"}}})
+        port = late.getsockname()[1]
+        before = dialling(port)
+        new = gateway({"resources": {"test": {"address": f"localhost:{port}"}}})
         found = []
         agent = threading.Thread(target=lambda: found.append(new.connect(connect_timeout=30)))
         agent.start()
-        time.sleep(1)  # its target takes no connection yet
+        machine.until(lambda: dialling(port) > before, "the keeper to dial the target")
         new.reload({"policies": [
             {"name": "only sessions", "allow": ["session"], "who": {"groups": ["deploy-agents"]}}]})
         for each in full:

@@ -757,7 +757,7 @@ static int
 make_folder(void **state)
 {
     (void)state;
-    strcpy(folder, "/tmp/config_test.XXXXXX");
+    (void)snprintf(folder, sizeof(folder), "/tmp/config_test.XXXXXX");
     return mkdtemp(folder) == NULL ? -1 : 0;
 }
 

@@ -149,10 +149,13 @@ records(const struct fixture *f)
 
     for (size_t i = 0; i < n; i++) {
         char *text = read_file(f, files[i].name, &size);
+        struct str left = {text, size}, line;
 
-        for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
-            json_t *record = json_loads(line, JSON_ALLOW_NUL, NULL);
+        while (left.len > 0) {
+            json_t *record;
 
+            left = str_cut(left, '\n', &line);
+            record = json_loadb(line.ptr, line.len, JSON_ALLOW_NUL, NULL);
             assert_non_null(record);
             json_array_append_new(all, record);
         }
