@@ -50,10 +50,24 @@ struct rule_time {
     unsigned to_minute;
 };
 
+/* What bounds a command that is allowed. 0 or false: no limit. Where several rules apply, the
+ * smallest of each counts. */
+struct limits {
+    uint64_t rows_per_command;  /* delivered to the client; a cursor or portal is one command */
+    uint64_t bytes_per_command; /* of rows, delivered */
+    uint64_t rows_per_session;
+    uint64_t seconds_per_command;
+    uint64_t max_affected_rows; /* a write that changes more is rolled back */
+    uint64_t max_tables;        /* named by one command */
+    bool require_where;         /* refuses what is of class mass-write */
+    bool read_only;             /* effects read and session only, and so the target's session */
+};
+
 struct policy_rule {
     struct str name;
     enum verdict_kind verdict;
     struct str message; /* for a refusal; may be empty */
+    struct limits limits;
 
     /* who */
     struct str_list subjects; /* globs */
