@@ -28,8 +28,8 @@ change_column(struct analysis *a, const struct item *target, struct str name)
     const struct column *column = row_find(&target->row, name);
 
     if (column == NULL) {
-        flow_error(a, "42703", "column \"%.*s\" of relation \"%.*s\" does not exist",
-                   STR_ARG(name), STR_ARG(target->name));
+        flow_error(a, "42703", "column \"%.*s\" of relation \"%.*s\" does not exist", STR_ARG(name),
+                   STR_ARG(target->name));
         a->unknown_name = true;
         return;
     }

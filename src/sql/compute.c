@@ -81,8 +81,7 @@ field(struct analysis *a, struct flow f, struct str name)
     type = catalog_type_of(a->catalog, f.type);
     r = type == NULL ? NULL : catalog_relation_of(a->catalog, type->relation);
     for (uint32_t i = 0; r != NULL && f.row == NULL && i < r->n_attributes; i++) {
-        const struct catalog_attribute *attribute =
-            &a->catalog->attributes[r->first_attribute + i];
+        const struct catalog_attribute *attribute = &a->catalog->attributes[r->first_attribute + i];
 
         if (str_equal(catalog_text(a->catalog, attribute->name), name))
             return (struct flow){.taint = taint_derived(a, f.taint), .type = attribute->type};
@@ -146,14 +145,14 @@ expand(struct analysis *a, struct flow f)
     if (f.row != NULL)
         return *f.row;
     r = type == NULL ? NULL : catalog_relation_of(a->catalog, type->relation);
-    if (f.taint == NULL || r == NULL || (columns = flow_alloc(a, r->n_attributes, sizeof(*columns))) == NULL) {
+    if (f.taint == NULL || r == NULL ||
+        (columns = flow_alloc(a, r->n_attributes, sizeof(*columns))) == NULL) {
         if (f.taint != NULL)
             flow_refuse(a, f.taint, "an expansion of its fields");
         return (struct row){.open = true};
     }
     for (uint32_t i = 0; i < r->n_attributes; i++) {
-        const struct catalog_attribute *attribute =
-            &a->catalog->attributes[r->first_attribute + i];
+        const struct catalog_attribute *attribute = &a->catalog->attributes[r->first_attribute + i];
 
         columns[i] = (struct column){catalog_text(a->catalog, attribute->name),
                                      {.taint = taint_derived(a, f.taint), .type = attribute->type}};
@@ -203,8 +202,8 @@ compute_star(struct analysis *a, const struct level *l, const PgQuery__Node *nod
     }
     if (node->node_case == NODE(A_INDIRECTION) &&
         ends_with_star(node->a_indirection->indirection, node->a_indirection->n_indirection))
-        return expand(a, indirection(a, l, node->a_indirection,
-                                     node->a_indirection->n_indirection - 1));
+        return expand(
+            a, indirection(a, l, node->a_indirection, node->a_indirection->n_indirection - 1));
     *is_star = false;
     return (struct row){0};
 }
@@ -260,7 +259,8 @@ compute_may_call(struct analysis *a, struct str schema, struct str name)
     }
     if (str_is(name, "generate_series"))
         a->generates = true;
-    if (found || (builtin && (sql_is_safe_function(name) || sql_function_classes(name, true) != 0)) ||
+    if (found ||
+        (builtin && (sql_is_safe_function(name) || sql_function_classes(name, true) != 0)) ||
         str_is(schema, "information_schema") || (builtin && str_is(name, "set_config")))
         return true;
     flow_error(a, "42883", "function %.*s() does not exist, or is not known to be safe",
@@ -355,8 +355,9 @@ compute_may_operate(struct analysis *a, PgQuery__Node **names, size_t n_names)
                 continue;
             shield_note_function(a, f);
             if (shield_function_trouble(a->shield, f) != NULL) {
-                flow_refuse_because(a, "operator %.*s is not known to be safe, and column "
-                                       "protection is configured",
+                flow_refuse_because(a,
+                                    "operator %.*s is not known to be safe, and column "
+                                    "protection is configured",
                                     STR_ARG(name));
                 return false;
             }
@@ -370,8 +371,7 @@ is_whole_value(const PgQuery__Node *node)
 {
     if (node->node_case == NODE(TYPE_CAST))
         node = node->type_cast->arg;
-    return node != NULL &&
-           (node->node_case == NODE(A_CONST) || node->node_case == NODE(PARAM_REF));
+    return node != NULL && (node->node_case == NODE(A_CONST) || node->node_case == NODE(PARAM_REF));
 }
 
 /* Equality of one protected column with one whole value, where the rules allow it. */
@@ -460,8 +460,9 @@ may_cast_to(struct analysis *a, const PgQuery__TypeName *to)
                 shield_note_function(a, &a->catalog->functions[k]);
                 if (shield_function_trouble(a->shield, &a->catalog->functions[k]) == NULL)
                     continue;
-                flow_refuse_because(a, "a cast to %.*s is not known to be safe, and column "
-                                       "protection is configured",
+                flow_refuse_because(a,
+                                    "a cast to %.*s is not known to be safe, and column "
+                                    "protection is configured",
                                     STR_ARG(name));
                 return false;
             }
@@ -483,7 +484,7 @@ cast(struct analysis *a, const struct level *l, const PgQuery__TypeCast *c)
     }
     type = base_type(a, f.type);
     result.taint = type == TEXT || type == VARCHAR || type == BPCHAR ? f.taint
-                                                                    : taint_derived(a, f.taint);
+                                                                     : taint_derived(a, f.taint);
     result.type = TEXT;
     return result;
 }
@@ -786,7 +787,8 @@ figure(const PgQuery__Node *node, struct str *name)
                                  node->a_indirection->n_indirection, name);
         return strength > 0 ? strength : figure(node->a_indirection->arg, name);
     case NODE(FUNC_CALL):
-        return good(name, sql_node_text(node->func_call->funcname[node->func_call->n_funcname - 1]));
+        return good(name,
+                    sql_node_text(node->func_call->funcname[node->func_call->n_funcname - 1]));
     case NODE(A_EXPR):
         return node->a_expr->kind == PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF
                    ? good(name, STR("nullif"))

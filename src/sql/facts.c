@@ -186,8 +186,8 @@ analyze_tree(struct str text, struct arena *arena, const PgQuery__ParseResult *t
     for (size_t i = 0; i < tree->n_stmts; i++)
         if ((e = analyze_statement(text, arena, tree->stmts[i], &statements[i], &depends)) != OK)
             return e;
-    *out = (struct sql_facts){statements, tree->n_stmts, statements[0].demands,
-                              statements[0].n_demands, depends, NULL};
+    *out = (struct sql_facts){
+        statements, tree->n_stmts, statements[0].demands, statements[0].n_demands, depends, NULL};
     if (tree->n_stmts == 1)
         return OK;
     for (size_t i = 0; i < tree->n_stmts; i++)

@@ -56,12 +56,11 @@ struct sql_facts {
     const struct sql_lineage *lineage;
 };
 
-/* Analyses `text`, allocating from `arena`; `*out` borrows from `text` and `arena`. `context` (may be
- * NULL) adds the lineage.
- * Must run on a big stack (fiber_call_deep). ERR_LIMIT (size, tokens, statements, demands),
- * ERR_PROTOCOL (not SQL that PostgreSQL 15's grammar accepts: err_text() says where),
- * ERR_UNSUPPORTED (a construct that the analyser does not know), ERR_INVALID (NUL, not UTF-8),
- * ERR_NOMEM. */
+/* Analyses `text`, allocating from `arena`; `*out` borrows from `text` and `arena`. `context` (may
+ * be NULL) adds the lineage. Must run on a big stack (fiber_call_deep). ERR_LIMIT (size, tokens,
+ * statements, demands), ERR_PROTOCOL (not SQL that PostgreSQL 15's grammar accepts: err_text() says
+ * where), ERR_UNSUPPORTED (a construct that the analyser does not know), ERR_INVALID (NUL, not
+ * UTF-8), ERR_NOMEM. */
 enum err sql_analyze(struct str text, const struct sql_context *context, struct arena *arena,
                      struct sql_facts *out);
 

@@ -174,8 +174,7 @@ struct row change_update(struct analysis *a, const struct level *outer,
                          const PgQuery__UpdateStmt *s);
 struct row change_delete(struct analysis *a, const struct level *outer,
                          const PgQuery__DeleteStmt *s);
-struct row change_merge(struct analysis *a, const struct level *outer,
-                        const PgQuery__MergeStmt *s);
+struct row change_merge(struct analysis *a, const struct level *outer, const PgQuery__MergeStmt *s);
 /* New values go into these columns of the relation. */
 void change_column(struct analysis *a, const struct item *target, struct str name);
 

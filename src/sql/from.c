@@ -233,7 +233,8 @@ columns_of_call(struct analysis *a, const PgQuery__FuncCall *c, struct str alias
     size_t n;
 
     sql_names(c->funcname, c->n_funcname, &schema, &name);
-    if (is_polymorphic(name) && !(str_is(name, "unnest") && c->n_args == 1 && is_simple_array(c->args[0]))) {
+    if (is_polymorphic(name) &&
+        !(str_is(name, "unnest") && c->n_args == 1 && is_simple_array(c->args[0]))) {
         row = one_column(a, alias.len > 0 ? alias : name);
         row.open = true;
         return row;
@@ -274,8 +275,7 @@ append_row(struct analysis *a, struct row *row, struct row more)
         memcpy(columns + row->n, more.columns, more.n * sizeof(*columns));
     for (size_t i = row->n; i < row->n + more.n; i++)
         columns[i].flow.relation = 0;
-    *row = (struct row){
-        .columns = columns, .n = row->n + more.n, .open = row->open || more.open};
+    *row = (struct row){.columns = columns, .n = row->n + more.n, .open = row->open || more.open};
 }
 
 /* One function of the item: a pair of a call and its column definitions. */
@@ -374,8 +374,9 @@ merged(struct analysis *a, const struct item *left, const struct item *right, st
     struct column column = {.name = name};
 
     if ((x == NULL && !left->row.open) || (y == NULL && !right->row.open)) {
-        flow_error(a, "42703", "column \"%.*s\" specified in USING clause does not exist in both "
-                               "tables",
+        flow_error(a, "42703",
+                   "column \"%.*s\" specified in USING clause does not exist in both "
+                   "tables",
                    STR_ARG(name));
         a->unknown_name = true;
         return column;
@@ -430,8 +431,7 @@ static struct row
 joined_row(struct analysis *a, struct using_list u, const struct item *left,
            const struct item *right)
 {
-    struct column *columns =
-        flow_alloc(a, u.n + left->row.n + right->row.n, sizeof(*columns));
+    struct column *columns = flow_alloc(a, u.n + left->row.n + right->row.n, sizeof(*columns));
     struct row row = {.columns = columns, .open = left->row.open || right->row.open};
 
     if (columns == NULL)

@@ -88,7 +88,7 @@ struct sql_output {
 struct sql_lineage {
     unsigned references;
     size_t bytes;
-    struct shield *shield; /* held: rules and types are its */
+    struct shield *shield;            /* held: rules and types are its */
     const struct sql_output *outputs; /* one for each statement */
     size_t n_outputs;
     /* A protected column is used as it may not be; empty: none is. `refused` names the column. */

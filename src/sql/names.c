@@ -49,8 +49,9 @@ anywhere(struct analysis *a, struct str name)
         const struct catalog_relation *r = catalog_relation_named(a->catalog, i, name);
 
         if (r != NULL && found != NULL) {
-            flow_refuse_because(a, "what \"%.*s\" means depends on a search_path that is not known "
-                                   "here; write it with its schema, or send the statement by itself",
+            flow_refuse_because(a,
+                                "what \"%.*s\" means depends on a search_path that is not known "
+                                "here; write it with its schema, or send the statement by itself",
                                 STR_ARG(name));
             return NULL;
         }

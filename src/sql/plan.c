@@ -95,17 +95,14 @@ plan(struct planning *p, const struct sql_hidden *hidden, uint32_t type, struct 
         break;
     case SQL_HIDE_JSON:
         type = base_type(p->catalog, type, &t);
-        *out = (struct mask_plan){.shape = MASK_SHAPE_JSON,
-                                  .type = type,
-                                  .paths = hidden->paths,
-                                  .n_paths = hidden->n};
+        *out = (struct mask_plan){
+            .shape = MASK_SHAPE_JSON, .type = type, .paths = hidden->paths, .n_paths = hidden->n};
         break;
     case SQL_HIDE_FIELDS:
         t = catalog_type_of(p->catalog, type);
         if (t != NULL && t->relation != 0)
             r = catalog_relation_of(p->catalog, t->relation);
-        *out = (struct mask_plan){.shape = MASK_SHAPE_VALUE,
-                                  .rule = &null_rule};
+        *out = (struct mask_plan){.shape = MASK_SHAPE_VALUE, .rule = &null_rule};
         if (r != NULL && r->n_attributes == hidden->n)
             e = plan_fields(p, hidden, r, hidden->fields, out);
         break;

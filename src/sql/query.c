@@ -141,7 +141,8 @@ merge_rows(struct analysis *a, struct row x, struct row y)
         return x;
     }
     if (x.n != y.n) {
-        flow_error(a, "42601", "each query of a set operation must have the same number of columns");
+        flow_error(a, "42601",
+                   "each query of a set operation must have the same number of columns");
         return x;
     }
     if ((columns = flow_alloc(a, x.n, sizeof(*columns))) == NULL)
@@ -284,8 +285,7 @@ observe_entry(struct analysis *a, const struct level *l, const struct row *outpu
         } else if (at < outputs->n) {
             flow_observe(a, outputs->columns[at].flow, clause);
         }
-    } else if (bare_name(node, &name) &&
-               !(from_first && names_local_column(a, l, name, &local)) &&
+    } else if (bare_name(node, &name) && !(from_first && names_local_column(a, l, name, &local)) &&
                (column = row_find(outputs, name)) != NULL) {
         for (size_t i = 0; i < outputs->n; i++) /* all of that name: the server wants them equal */
             if (str_equal(outputs->columns[i].name, name))
@@ -334,7 +334,8 @@ static void
 distinct(struct analysis *a, const struct level *l, const struct row *outputs,
          PgQuery__Node **clause, size_t n)
 {
-    bool plain = n == 1 && (clause[0] == NULL || clause[0]->node_case == PG_QUERY__NODE__NODE__NOT_SET);
+    bool plain = n == 1 &&
+                 (clause[0] == NULL || clause[0]->node_case == PG_QUERY__NODE__NODE__NOT_SET);
 
     for (size_t i = 0; plain && i < outputs->n; i++)
         flow_observe(a, outputs->columns[i].flow, "DISTINCT");
@@ -408,7 +409,7 @@ values(struct analysis *a, struct level *l, const PgQuery__SelectStmt *s)
             if (k < sizeof(names) / sizeof(names[0])) {
                 columns[k].name = sql_str(names[k]);
             } else {
-                char text[24];
+                char text[32];
 
                 (void)snprintf(text, sizeof(text), "column%zu", k + 1);
                 columns[k].name = arena_str(a->arena, str_from(text));

@@ -39,7 +39,8 @@ match_columns(struct shield *s, uint32_t relation, const struct protect_rule *ru
     for (uint32_t i = 0; i < r->n_attributes; i++) {
         uint32_t attribute = r->first_attribute + i;
 
-        if (str_glob(rule->column, catalog_text(&s->catalog, s->catalog.attributes[attribute].name)))
+        if (str_glob(rule->column,
+                     catalog_text(&s->catalog, s->catalog.attributes[attribute].name)))
             (void)add_taint(s, relation, attribute, rule);
     }
 }
@@ -104,8 +105,8 @@ inherit(struct shield *s)
 static bool
 is_name_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '$' || (unsigned char)c >= 0x80;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '$' || (unsigned char)c >= 0x80;
 }
 
 static char
@@ -114,7 +115,8 @@ folded(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
 }
 
-/* Words of a text, as PostgreSQL would read them as names: calls `fn` with each until it is true. */
+/* Words of a text, as PostgreSQL would read them as names: calls `fn` with each until it is true.
+ */
 typedef bool word_fn(const struct shield *s, struct str word, const void *arg);
 
 static bool
@@ -184,8 +186,7 @@ generate(struct shield *s)
 
         for (uint32_t k = 0; s->touched[i] && k < r->n_attributes; k++) {
             uint32_t attribute = r->first_attribute + k;
-            struct str text =
-                catalog_text(&s->catalog, s->catalog.attributes[attribute].generated);
+            struct str text = catalog_text(&s->catalog, s->catalog.attributes[attribute].generated);
             const struct protect_rule *rule = NULL;
             struct generated g = {r, &rule};
 
@@ -510,8 +511,7 @@ shield_note_function(struct analysis *a, const struct catalog_function *f)
 }
 
 /* The views below a view count too: their definitions may change. */
-static void
-note_relations(struct analysis *a, const struct catalog_relation *r);
+static void note_relations(struct analysis *a, const struct catalog_relation *r);
 
 static bool
 note_named(const struct shield *s, struct str word, const void *arg)

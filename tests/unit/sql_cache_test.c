@@ -307,7 +307,8 @@ test_cached_facts_are_those_of_an_analysis(void **state)
 static int analyses;
 
 static enum err
-counting(struct str text, struct arena *arena, struct sql_facts *out)
+counting(struct str text, const struct sql_context *context, struct arena *arena,
+         struct sql_facts *out)
 {
     analyses++;
     return sql_analyze(text, context, arena, out);
