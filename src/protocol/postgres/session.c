@@ -247,6 +247,7 @@ close_answers(struct pgsession *s)
 
 struct analysis {
     struct str text;
+    const struct sql_context *context;
     struct arena *arena;
     struct sql_facts *out;
     enum err result;
@@ -257,14 +258,15 @@ deep_analysis(void *arg)
 {
     struct analysis *a = arg;
 
-    a->result = sql_analyze(a->text, a->arena, a->out);
+    a->result = sql_analyze(a->text, a->context, a->arena, a->out);
 }
 
 /* The parser recurses: it runs on the process's big stack. */
 static enum err
-analyze(struct str text, struct arena *arena, struct sql_facts *out)
+analyze(struct str text, const struct sql_context *context, struct arena *arena,
+        struct sql_facts *out)
 {
-    struct analysis a = {text, arena, out, OK};
+    struct analysis a = {text, context, arena, out, OK};
 
     fiber_call_deep(deep_analysis, &a);
     return a.result;
