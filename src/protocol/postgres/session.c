@@ -147,6 +147,8 @@ give_memory_back(struct pgsession *s)
     stream_trim(s->client);
     stream_trim(s->target->stream);
     pganswers_trim(&s->answers);
+    pglane_trim(&s->up);
+    pglane_trim(&s->down);
     (void)malloc_trim(0);
 }
 
@@ -285,6 +287,8 @@ static void
 release(struct pgsession *s)
 {
     pganswers_free(&s->answers);
+    pglane_free(&s->up);
+    pglane_free(&s->down);
     pgnames_free(s->portals);
     pgnames_free(s->statements);
     if (s->cache != NULL)
@@ -302,6 +306,7 @@ pgsession_run(struct door *door, const struct grant *grant, struct pgtarget *tar
                           .client = door->client,
                           .up = pglane_make(door->client, target->stream),
                           .down = pglane_make(target->stream, door->client),
+                          .status = target->status,
                           .segment = 1,
                           .farewell = buf_make(PGERROR_BYTES_MAX)};
     struct fiber *fibers[N_FIBERS] = {0};
