@@ -267,6 +267,10 @@ gather_files(struct keeper_session *s, const struct residual *residual, struct g
         files->n++;
         files->flags |= IPC_GRANT_CERTIFICATE;
     }
+    if ((e = edition_share_protection(s->edition, s->resource_index, &files->fds[files->n])) != OK)
+        return e;
+    files->n++;
+    files->flags |= IPC_GRANT_PROTECTION;
     if (s->resource->address.port == 0)
         files->flags |= IPC_GRANT_LOCAL;
     return OK;
@@ -690,7 +694,7 @@ renew_rules(struct keeper_session *s)
     struct ipc_policy message = {.policy_hash = {edition->policy_hash, POLICY_HASH_BYTES}};
     const struct config_resource *resource;
     struct residual *residual;
-    int fd = -1;
+    int fds[2] = {-1, -1};
 
     if (!s->authenticated || s->ended)
         return;
@@ -699,11 +703,14 @@ renew_rules(struct keeper_session *s)
         end_session(s, GATE_REVOKED, "the policy no longer lets this identity use the resource");
         return;
     }
-    if (share_residual(residual, &fd) != OK ||
-        ipc_send(s->channel, IPC_TYPE_POLICY, &message, &fd, 1) != OK)
+    if (share_residual(residual, &fds[0]) != OK ||
+        edition_share_protection(edition, (size_t)(resource - edition->config->resources),
+                                 &fds[1]) != OK ||
+        ipc_send(s->channel, IPC_TYPE_POLICY, &message, fds, 2) != OK)
         end_session(s, GATE_BROKEN, "the new policy could not be delivered; connect again");
-    if (fd >= 0)
-        close(fd);
+    for (size_t i = 0; i < 2; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
     residual_free(residual);
 }
 
