@@ -452,7 +452,7 @@ analyze(void *arg)
 {
     struct analysis *a = arg;
 
-    a->e = sql_analyze(a->text, a->arena, &a->facts);
+    a->e = sql_analyze(a->text, NULL, a->arena, &a->facts);
 }
 
 static int

@@ -12,7 +12,7 @@
 
 enum {
     CATALOG_BYTES_MAX = 256 << 20,
-    CATALOG_QUERIES = 10,
+    CATALOG_QUERIES = 9,
     CATALOG_FIELDS_MAX = 16,
     CATALOG_FIRST_USER_OID = 16384,
 };
@@ -23,6 +23,11 @@ const char *catalog_query(int i, size_t *n_fields);
 /* One row whose single value tells this state of the catalog from any other; cheap enough to ask
  * before a statement is judged. */
 extern const char catalog_fingerprint_query[];
+
+/* Appends a query that gives `kind` ('r' or 'f'), oid and version of these relations and functions
+ * as they are now; fewer rows if some are gone. */
+void catalog_put_version_query(const uint32_t *relations, size_t n_relations,
+                               const uint32_t *functions, size_t n_functions, struct buf *out);
 
 struct catalog_builder;
 struct catalog_builder *catalog_builder_new(void); /* NULL without memory */
@@ -54,12 +59,13 @@ enum catalog_function_body {
 struct catalog_relation {
     uint32_t oid, namespace; /* index */
     struct catalog_str name;
-    uint32_t type; /* pg_type.oid of its rows; 0: none */
-    uint32_t version;
+    uint32_t type;                          /* pg_type.oid of its rows; 0: none */
+    uint32_t version;                       /* differs once its name, its columns or its query do */
     uint32_t first_attribute, n_attributes; /* live ones, by number */
     struct catalog_str definition;          /* of a view or materialized view: its query */
     uint8_t kind;                           /* pg_class.relkind */
     uint8_t has_rules;                      /* rules other than a view's own */
+    uint8_t has_triggers;
 };
 
 struct catalog_attribute {
@@ -67,7 +73,6 @@ struct catalog_attribute {
     struct catalog_str generated; /* its expression; empty: none */
     uint32_t type;
     int16_t number;
-    uint8_t indexed; /* in a unique index or an exclusion constraint */
 };
 
 struct catalog_inheritance { /* partitions included */
@@ -141,6 +146,8 @@ const struct catalog_relation *catalog_relation_named(const struct catalog *c, u
                                                       struct str name);
 const struct catalog_relation *catalog_relation_of(const struct catalog *c, uint32_t oid);
 const struct catalog_type *catalog_type_of(const struct catalog *c, uint32_t oid);
+/* The index of the first relation of that name in any namespace, or of what follows it. */
+uint32_t catalog_first_relation(const struct catalog *c, struct str name);
 /* The first function (operator) of that name in any namespace; the others follow it. */
 const struct catalog_function *catalog_functions_named(const struct catalog *c, struct str name,
                                                        size_t *n);

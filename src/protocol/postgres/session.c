@@ -147,6 +147,8 @@ give_memory_back(struct pgsession *s)
     stream_trim(s->client);
     stream_trim(s->target->stream);
     pganswers_trim(&s->answers);
+    pglane_trim(&s->up);
+    pglane_trim(&s->down);
     (void)malloc_trim(0);
 }
 
@@ -245,6 +247,7 @@ close_answers(struct pgsession *s)
 
 struct analysis {
     struct str text;
+    const struct sql_context *context;
     struct arena *arena;
     struct sql_facts *out;
     enum err result;
@@ -255,14 +258,15 @@ deep_analysis(void *arg)
 {
     struct analysis *a = arg;
 
-    a->result = sql_analyze(a->text, a->arena, a->out);
+    a->result = sql_analyze(a->text, a->context, a->arena, a->out);
 }
 
 /* The parser recurses: it runs on the process's big stack. */
 static enum err
-analyze(struct str text, struct arena *arena, struct sql_facts *out)
+analyze(struct str text, const struct sql_context *context, struct arena *arena,
+        struct sql_facts *out)
 {
-    struct analysis a = {text, arena, out, OK};
+    struct analysis a = {text, context, arena, out, OK};
 
     fiber_call_deep(deep_analysis, &a);
     return a.result;
@@ -283,6 +287,8 @@ static void
 release(struct pgsession *s)
 {
     pganswers_free(&s->answers);
+    pglane_free(&s->up);
+    pglane_free(&s->down);
     pgnames_free(s->portals);
     pgnames_free(s->statements);
     if (s->cache != NULL)
@@ -300,6 +306,7 @@ pgsession_run(struct door *door, const struct grant *grant, struct pgtarget *tar
                           .client = door->client,
                           .up = pglane_make(door->client, target->stream),
                           .down = pglane_make(target->stream, door->client),
+                          .status = target->status,
                           .segment = 1,
                           .farewell = buf_make(PGERROR_BYTES_MAX)};
     struct fiber *fibers[N_FIBERS] = {0};

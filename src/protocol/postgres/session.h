@@ -34,10 +34,11 @@ struct pgsession {
     struct pgnames *portals;    /* of struct pgportal */
     struct sql_cache *cache;
 
-    uint64_t segment;  /* counts Syncs and Queries forwarded: what fails together */
-    uint64_t boundary; /* number of the entry after the last Sync or Query forwarded */
-    bool skipping;     /* after an error of the extended protocol, until Sync: as the server */
-    bool copy_in;      /* the server waits for COPY data */
+    enum pgwire_status status; /* as the server said last */
+    uint64_t segment;          /* counts Syncs and Queries forwarded: what fails together */
+    uint64_t boundary;         /* number of the entry after the last Sync or Query forwarded */
+    bool skipping; /* after an error of the extended protocol, until Sync: as the server */
+    bool copy_in;  /* the server waits for COPY data */
     bool copy_out;
     bool leaving;          /* the client said goodbye: what is under way ends, nothing new begins */
     bool copy_failed;      /* the client left in the middle of a COPY */

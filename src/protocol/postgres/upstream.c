@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "protocol/postgres/ask.h"
 #include "protocol/postgres/refusal.h"
 #include "protocol/postgres/session.h"
+#include "protocol/postgres/wait.h"
 
 enum { EXECUTE_DEPTH_MAX = 8, PARSE_OVERHEAD_MAX = 64 + 2 + 2 + 4 * UINT16_MAX };
 
@@ -15,43 +17,6 @@ struct request {
     bool unnamed_parse;
 };
 
-/* [waits] For an answer of the server, with nothing of ours held back. */
-static enum err
-wait_for_progress(struct pgsession *s)
-{
-    enum err e;
-
-    if ((e = pglane_flush(&s->up)) != OK)
-        return e;
-    if (s->over || s->down_done)
-        return fail(ERR_CANCELED, "the session is over");
-    s->progress_wanted = true;
-    return fiber_condition_wait(&s->progress, FIBER_FOREVER);
-}
-
-/* [waits] Until the server has answered all up to entry number `entry`. */
-static enum err
-wait_for_answer(struct pgsession *s, uint64_t entry)
-{
-    enum err e = OK;
-
-    while (e == OK && s->answers.removed <= entry)
-        e = wait_for_progress(s);
-    return e;
-}
-
-/* [waits] Room for one more answer. */
-static enum err
-wait_for_room(struct pgsession *s)
-{
-    enum err e;
-
-    while ((e = pganswers_reserve(&s->answers)) == ERR_LIMIT)
-        if ((e = wait_for_progress(s)) != OK)
-            return e;
-    return e;
-}
-
 /* [waits] Until it is known whether a COPY FROM STDIN that was forwarded has begun, since that
  * decides what the next message means. */
 static enum err
@@ -60,7 +25,7 @@ wait_for_copy(struct pgsession *s)
     enum err e = OK;
 
     while (e == OK && s->answers.copies > 0 && !s->copy_in && !s->skipping)
-        e = wait_for_progress(s);
+        e = pgwait_progress(s);
     return e;
 }
 
@@ -83,17 +48,9 @@ look_up(struct pgsession *s, struct pgnames *names, struct str name, struct pgob
     enum err e = OK;
 
     while (e == OK && is_in_doubt(s, names, name))
-        e = wait_for_progress(s);
+        e = pgwait_progress(s);
     *out = e == OK ? pgnames_get(names, name) : NULL;
     return e;
-}
-
-/* Begins a new segment after what was just forwarded. */
-static void
-begin_segment(struct pgsession *s)
-{
-    s->segment++;
-    s->boundary = s->answers.removed + s->answers.count;
 }
 
 /* Forwarding. */
@@ -124,7 +81,7 @@ forward(struct request *r, struct pganswer *answer)
     }
     pganswers_push(&s->answers, answer);
     if (answer->kind == PGWIRE_OF_QUERY || answer->kind == PGWIRE_OF_SYNC)
-        begin_segment(s);
+        pgwait_begin_segment(s);
     return pglane_stream(&s->up, r->body_len);
 }
 
@@ -160,7 +117,7 @@ refuse(struct request *r, struct buf *refusal)
         pgwire_put_parse(&out, r->unnamed_parse ? STR("") : pgrefusal_name, pgrefusal_statement);
     pganswers_push(&s->answers, &answer);
     if (simple)
-        begin_segment(s);
+        pgwait_begin_segment(s);
     else
         s->skipping = true;
     if ((e = buf_ok(&out)) == OK)
@@ -387,7 +344,7 @@ wait_for_names(struct pgsession *s, bool flush, uint64_t entry)
         e = pglane_insert(&s->up, buf_str(&out));
         buf_free(&out);
     }
-    return e == OK ? wait_for_answer(s, entry) : e;
+    return e == OK ? pgwait_answer(s, entry) : e;
 }
 
 /* The messages. */
@@ -508,6 +465,8 @@ serve_parse(struct request *r)
     r->unnamed_parse = parse.name.len == 0;
     if (parse.name.len > PGWIRE_NAME_MAX)
         return refuse_because(r, "42622", parse.text, STR("the statement's name is too long"));
+    if (str_equal(parse.name, pgask_name))
+        return refuse_because(r, "42602", parse.text, STR("the statement's name is reserved"));
     if (parse.text.len > SQL_TEXT_MAX)
         return refuse_long_text(r);
     if ((e = sql_cache_facts(s->cache, parse.text, &facts, &exact)) != OK)
@@ -615,6 +574,8 @@ serve_bind(struct request *r)
         return refuse_because(r, "08P01", STR(""), STR("invalid Bind message"));
     if (bind.portal.len > PGWIRE_NAME_MAX)
         return refuse_because(r, "42622", STR(""), STR("the portal's name is too long"));
+    if (str_equal(bind.portal, pgask_name))
+        return refuse_because(r, "42602", STR(""), STR("the portal's name is reserved"));
     if ((e = look_up(s, s->statements, bind.statement, &object)) != OK)
         return e;
     if (object == NULL)
@@ -816,7 +777,7 @@ serve_message(struct request *r, const struct pgwire_rule *rule)
         return break_off(s, s->copy_in ? "unexpected message during COPY" : "unexpected message",
                          r->type);
     }
-    if ((e = wait_for_room(s)) != OK)
+    if ((e = pgwait_room(s, 1)) != OK)
         return e;
     if (s->skipping && r->type != 'S')
         return pglane_drop(&s->up, r->body_len);
