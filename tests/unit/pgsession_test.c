@@ -60,8 +60,10 @@ decide(const struct command *command, struct verdict *verdict)
     *verdict = (struct verdict){.kind = command->n_demands == 0 ? VERDICT_DENY : VERDICT_ALLOW};
     for (size_t i = 0; i < command->n_demands; i++)
         if ((command->demands[i].classes & (CLASSES(DROP) | CLASSES(DELETE))) != 0)
-            *verdict = (struct verdict){VERDICT_DENY, STR("never"), STR("agents do not drop"),
-                                        &command->demands[i]};
+            *verdict = (struct verdict){.kind = VERDICT_DENY,
+                                        .rule = STR("never"),
+                                        .message = STR("agents do not drop"),
+                                        .demand = &command->demands[i]};
 }
 
 enum err
