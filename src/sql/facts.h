@@ -29,7 +29,9 @@ enum sql_kind {
     SQL_COPY_IN,
     SQL_COPY_OUT,
     SQL_SET,   /* name: the setting; empty: RESET ALL */
-    SQL_FETCH, /* MOVE included; unlike DECLARE and CLOSE it changes no cursor's name */
+    SQL_FETCH,   /* MOVE included */
+    SQL_DECLARE, /* name: the cursor */
+    SQL_CLOSE,   /* name: the cursor; empty: ALL */
 };
 
 struct sql_statement {

@@ -9,6 +9,8 @@
 
 #define NODE(kind) PG_QUERY__NODE__NODE_##kind
 
+enum { CURSOR_HOLD = 0x20 }; /* CURSOR_OPT_HOLD of PostgreSQL's parsenodes.h */
+
 static const struct mask_rule redact = {.kind = MASK_REDACT};
 
 /* What is known of one statement's answer, before it is kept. */
@@ -16,7 +18,7 @@ struct draft {
     enum sql_output_kind kind;
     struct str name;
     struct row row;
-    bool declares, copy_binary, free_rows;
+    bool declares, holds, prepares, closes, copy_binary, free_rows;
     struct mask_copy copy;
 };
 
@@ -300,15 +302,24 @@ statement(struct analysis *a, const PgQuery__Node *node)
     case NODE(EXPLAIN_STMT):
         return explain(a, node->explain_stmt->query);
     case NODE(PREPARE_STMT):
-        return announced(a, node->prepare_stmt->query, node->prepare_stmt->name);
+        d = announced(a, node->prepare_stmt->query, node->prepare_stmt->name);
+        d.prepares = true;
+        return d;
     case NODE(DECLARE_CURSOR_STMT):
-        return announced(a, node->declare_cursor_stmt->query,
-                         node->declare_cursor_stmt->portalname);
+        d = announced(a, node->declare_cursor_stmt->query, node->declare_cursor_stmt->portalname);
+        d.holds = (node->declare_cursor_stmt->options & CURSOR_HOLD) != 0;
+        return d;
     case NODE(EXECUTE_STMT):
         return execute(a, node->execute_stmt);
     case NODE(FETCH_STMT):
         d.kind = node->fetch_stmt->ismove ? SQL_OUTPUT_NONE : SQL_OUTPUT_CURSOR;
         d.name = sql_str(node->fetch_stmt->portalname);
+        return d;
+    case NODE(CLOSE_PORTAL_STMT):
+        return (struct draft){.name = sql_str(node->close_portal_stmt->portalname),
+                              .closes = true};
+    case NODE(DISCARD_STMT):
+        d.closes = node->discard_stmt->target == PG_QUERY__DISCARD_MODE__DISCARD_ALL;
         return d;
     case NODE(COPY_STMT):
         return copy(a, node->copy_stmt);
@@ -330,8 +341,6 @@ statement(struct analysis *a, const PgQuery__Node *node)
         return d;
     case NODE(TRANSACTION_STMT):
     case NODE(DEALLOCATE_STMT):
-    case NODE(DISCARD_STMT):
-    case NODE(CLOSE_PORTAL_STMT):
     case NODE(VARIABLE_SET_STMT):
     case NODE(CONSTRAINTS_SET_STMT):
     case NODE(LISTEN_STMT):
@@ -527,6 +536,9 @@ output_of(struct analysis *a, const struct draft *d, struct buf *masked)
                              .name = d->name,
                              .open = d->row.open,
                              .declares = d->declares,
+                             .holds = d->holds,
+                             .prepares = d->prepares,
+                             .closes = d->closes,
                              .copy_binary = d->copy_binary,
                              .copy = d->copy,
                              .catalog_only = d->free_rows ||

@@ -82,6 +82,9 @@ struct sql_output {
     /* DECLARE name CURSOR FOR …: the cursor that will give these rows; the answer itself has none
      */
     bool declares;
+    bool holds;    /* WITH HOLD: it outlives its transaction */
+    bool prepares; /* PREPARE name AS …: likewise */
+    bool closes;   /* CLOSE name, or with an empty name all cursors */
 };
 
 /* Of a whole string. One block, shared by reference counts. */

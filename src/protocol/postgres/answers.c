@@ -55,6 +55,7 @@ pganswers_pop(struct pganswers *a, enum pgname_result result)
         pgnames_settle(head->names, &head->change, result);
     if (head->statement != NULL)
         pgobject_release(&head->statement->object);
+    pgview_release(head->view);
     if (head->refusal != NULL) {
         buf_free(head->refusal);
         free(head->refusal);

@@ -30,6 +30,7 @@ struct pganswer {
     uint64_t rows, bytes;
     /* A question of the gateway's own, which gets the answer (ask.h); NULL: the client's. */
     struct pgask *ask;
+    struct pgview *view; /* held: what the client may see of it; NULL: all */
     /* A refusal of ours, a whole ErrorResponse that replaces the server's; NULL: none. */
     struct buf *refusal;
     struct pgstatement *statement; /* held if it changes names; else NULL */

@@ -49,6 +49,8 @@ finish_head(struct pgsession *s, enum pgname_result result)
 {
     enum err e = pgsession_outcome(s, pganswers_head(&s->answers), false);
 
+    s->last_failed = pganswers_head(&s->answers)->failed;
+
     pganswers_pop(&s->answers, result);
     report_progress(s);
     return e;

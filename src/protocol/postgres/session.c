@@ -293,6 +293,7 @@ release(struct pgsession *s)
     pgnames_free(s->statements);
     if (s->cache != NULL)
         sql_cache_free(s->cache);
+    pgcontext_close(&s->context);
     buf_free(&s->farewell);
 }
 
