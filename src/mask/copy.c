@@ -32,7 +32,7 @@ malformed(const char *what)
 static void
 set_text_escapes(struct escape *e, const struct mask_copy *format)
 {
-    for (unsigned char c = '\b'; c <= '\r'; c++)
+    for (size_t c = '\b'; c <= '\r'; c++)
         e->before[c] = '\\';
     e->before['\\'] = '\\';
     e->before[(unsigned char)format->delimiter] = '\\';
