@@ -19,6 +19,7 @@ static const struct {
     {"status", cli_status, "show the state of a running gateway"},
     {"sessions", cli_sessions, "list the sessions of a running gateway"},
     {"kill", cli_kill, "end a session of a running gateway"},
+    {"catalog", cli_catalog, "read the catalog of a target's database, and say what it holds"},
     {"schema", cli_schema, "print the configuration's schema or reference"},
 };
 

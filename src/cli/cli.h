@@ -16,6 +16,7 @@ int cli_audit(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_sessions(int argc, char **argv);
 int cli_kill(int argc, char **argv);
+int cli_catalog(int argc, char **argv);
 
 /* The configuration file that a subcommand uses when it is not told: $BULKHEAD_CONFIG, else
  * /etc/bulkhead/bulkhead.yaml. */

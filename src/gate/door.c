@@ -1,6 +1,9 @@
 #include "gate/door.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -21,14 +24,28 @@ enum {
     PROTECTION_ARENA_MAX = 4 * PROTECTION_BYTES_MAX, /* what was read is larger than the bytes */
 };
 
+/* The question for a catalog that is out, one at a time, and what came of it. */
+struct catalog_question {
+    uint64_t number; /* counts them */
+    bool asked;      /* and not answered, or its answer not taken */
+    bool answered;
+    enum err code;
+    char text[ERR_TEXT_MAX];
+    int fd;
+};
+
 struct door_private {
     struct keeper_link *keeper;
-    struct ledger_link *ledger;
-    struct arena *arena; /* texts of the grant */
-    int trust_fd;        /* certificates to verify the target by; -1: none */
-    int certificate_fd;  /* our client certificate for the target; -1: none */
-    int cancel_fd;       /* a connection for the cancel that somebody asked for; -1: none */
+    struct ledger_link *ledger; /* NULL for a reader */
+    struct fiber *reader;       /* NULL for a session */
+    struct arena *arena;        /* texts of the grant */
+    int trust_fd;               /* certificates to verify the target by; -1: none */
+    int certificate_fd;         /* our client certificate for the target; -1: none */
+    int cancel_fd;              /* a connection for the cancel that somebody asked for; -1: none */
     struct fiber_condition cancel_asked;
+    struct catalog_question catalog;
+    int pushed_catalog_fd; /* -1: none */
+    struct fiber_condition catalog_changed;
     bool broken;
 };
 
@@ -39,6 +56,9 @@ break_off(struct door *d)
 
     p->broken = true;
     fiber_condition_signal(&p->cancel_asked);
+    fiber_condition_signal(&p->catalog_changed);
+    if (p->reader != NULL)
+        fiber_cancel(p->reader);
     if (d->gate != NULL)
         gate_end(d->gate, GATE_BROKEN, STR("a service of the gateway is not available; try again"));
 }
@@ -145,6 +165,29 @@ take_cancel(struct door_private *p, struct ipc_packet *packet)
     fiber_condition_signal(&p->cancel_asked);
 }
 
+/* The answer to the question that is out, or a newer catalog for whoever wants it. */
+static void
+take_catalog(struct door_private *p, struct ipc_packet *packet)
+{
+    const struct ipc_catalog_ready *ready = &packet->message.catalog_ready;
+    struct catalog_question *q = &p->catalog;
+    int fd = ready->code == OK ? ipc_take_fd(packet, 0) : -1;
+
+    if (fd >= 0 && p->pushed_catalog_fd >= 0) { /* this one is no older */
+        close(p->pushed_catalog_fd);
+        p->pushed_catalog_fd = -1;
+    }
+    if (q->asked && !q->answered && ready->number == q->number) {
+        q->answered = true;
+        q->code = ready->code <= ERR_TLS ? (enum err)ready->code : ERR_UNAVAILABLE;
+        (void)snprintf(q->text, sizeof(q->text), "%.*s", STR_ARG(ready->text));
+        q->fd = fd;
+        fiber_condition_signal(&p->catalog_changed);
+    } else {
+        p->pushed_catalog_fd = fd;
+    }
+}
+
 static void
 keeper_pushed(void *arg, struct ipc_packet *packet)
 {
@@ -163,6 +206,9 @@ keeper_pushed(void *arg, struct ipc_packet *packet)
         break;
     case IPC_TYPE_CANCEL_TARGET:
         take_cancel(d->private, packet);
+        break;
+    case IPC_TYPE_CATALOG_READY:
+        take_catalog(d->private, packet);
         break;
     default:
         break_off(d);
@@ -227,31 +273,57 @@ sign_as_client(void *arg, uint16_t scheme, struct str content, struct buf *signa
     return sign(arg, false, scheme, content, signature);
 }
 
-enum err
-door_open(struct door *d, int keeper_channel, int ledger_channel)
+static enum err
+make_private(struct door *d)
 {
     struct door_private *p = calloc(1, sizeof(*p));
-    enum err e;
 
     if (p == NULL || (p->arena = arena_new(ARENA_BYTES_MAX)) == NULL) {
         free(p);
-        close(keeper_channel);
-        close(ledger_channel);
         return fail(ERR_NOMEM, "no memory for a session");
     }
-    p->trust_fd = p->certificate_fd = p->cancel_fd = -1;
+    p->trust_fd = p->certificate_fd = p->cancel_fd = p->catalog.fd = p->pushed_catalog_fd = -1;
     d->private = p;
     d->gate = NULL;
-    if ((e = keeper_link_open(keeper_channel, keeper_pushed, d, &p->keeper)) != OK)
+    return OK;
+}
+
+static void
+free_private(struct door *d)
+{
+    struct door_private *p = d->private;
+
+    keeper_link_close(p->keeper);
+    ledger_link_close(p->ledger);
+    gate_close(d->gate);
+    close_if_open(p->trust_fd);
+    close_if_open(p->certificate_fd);
+    close_if_open(p->cancel_fd);
+    close_if_open(p->catalog.fd);
+    close_if_open(p->pushed_catalog_fd);
+    arena_free(p->arena);
+    free(p);
+    d->private = NULL;
+    d->gate = NULL;
+}
+
+enum err
+door_open(struct door *d, int keeper_channel, int ledger_channel)
+{
+    enum err e;
+
+    if ((e = make_private(d)) != OK) {
+        close(keeper_channel);
+        close(ledger_channel);
+        return e;
+    }
+    if ((e = keeper_link_open(keeper_channel, keeper_pushed, d, &d->private->keeper)) != OK)
         close(ledger_channel);
     else
         e = ledger_link_open(ledger_channel, d->handshake_deadline_ms, ledger_is_gone, d,
-                             &p->ledger);
+                             &d->private->ledger);
     if (e != OK) {
-        keeper_link_close(p->keeper);
-        arena_free(p->arena);
-        free(p);
-        d->private = NULL;
+        free_private(d);
         return e;
     }
     tls_set_signer(true, sign_as_server, d);
@@ -262,23 +334,13 @@ door_open(struct door *d, int keeper_channel, int ledger_channel)
 void
 door_close(struct door *d, struct str how)
 {
-    struct door_private *p = d->private;
     struct record_note note = {.event = STR("closed"),
                                .text = how,
                                .bytes_in = stream_received(d->client),
                                .bytes_out = stream_sent(d->client)};
 
-    record_put_note(ledger_link_frames(p->ledger), clock_wall_us(), RECORD_CLOSED, &note);
-    keeper_link_close(p->keeper);
-    ledger_link_close(p->ledger);
-    gate_close(d->gate);
-    close_if_open(p->trust_fd);
-    close_if_open(p->certificate_fd);
-    close_if_open(p->cancel_fd);
-    arena_free(p->arena);
-    free(p);
-    d->private = NULL;
-    d->gate = NULL;
+    record_put_note(ledger_link_frames(d->private->ledger), clock_wall_us(), RECORD_CLOSED, &note);
+    free_private(d);
 }
 
 void
@@ -324,30 +386,41 @@ copy_grant(struct door_private *p, const struct ipc_granted *granted, struct gra
     return keep_text(p, &out->cancel_secret);
 }
 
+/* The grant's texts and its descriptors, but the second and those from `*next` on. */
+static enum err
+take_target(struct door_private *p, struct ipc_packet *packet, struct grant *grant, size_t *next)
+{
+    const struct ipc_granted *granted = &packet->message.granted;
+    enum err e;
+
+    *next = 2;
+    if ((e = copy_grant(p, granted, grant)) != OK)
+        return e;
+    if ((granted->flags & IPC_GRANT_TRUST) != 0)
+        p->trust_fd = ipc_take_fd(packet, (*next)++);
+    if ((granted->flags & IPC_GRANT_CERTIFICATE) != 0)
+        p->certificate_fd = ipc_take_fd(packet, (*next)++);
+    if ((grant->target_fd = ipc_take_fd(packet, 0)) < 0)
+        return fail(ERR_PROTOCOL, "a grant without its target");
+    return OK;
+}
+
 static enum err
 take_grant(struct door *d, struct ipc_packet *packet, struct grant *grant)
 {
-    struct door_private *p = d->private;
     const struct ipc_granted *granted = &packet->message.granted;
     struct gate_rules rules = {.policy_hash = granted->policy_hash};
-    size_t next = 2;
+    size_t next;
     enum err e;
 
     if (d->gate != NULL)
         return fail(ERR_PROTOCOL, "a second grant");
     if ((granted->flags & IPC_GRANT_PROTECTION) == 0)
         return fail(ERR_PROTOCOL, "a grant without what the resource protects");
-    if ((granted->flags & IPC_GRANT_TRUST) != 0)
-        p->trust_fd = ipc_take_fd(packet, next++);
-    if ((granted->flags & IPC_GRANT_CERTIFICATE) != 0)
-        p->certificate_fd = ipc_take_fd(packet, next++);
-    if ((e = copy_grant(p, granted, grant)) != OK ||
-        (e = take_rules(packet, 1, next, &rules)) != OK ||
-        (e = gate_open(&rules, p->ledger, &d->gate)) != OK)
+    if ((e = take_target(d->private, packet, grant, &next)) != OK ||
+        (e = take_rules(packet, 1, next, &rules)) != OK)
         return e;
-    if ((grant->target_fd = ipc_take_fd(packet, 0)) < 0)
-        return fail(ERR_PROTOCOL, "a grant without its target");
-    return OK;
+    return gate_open(&rules, d->private->ledger, &d->gate);
 }
 
 /* The keeper was not asked, or did not answer: the record is ours to make. */
@@ -511,4 +584,137 @@ door_wait_cancel(struct door *d, int64_t deadline_ms, int *target_fd)
     *target_fd = p->cancel_fd;
     p->cancel_fd = -1;
     return OK;
+}
+
+/* --- catalogs ------------------------------------------------------------------------------- */
+
+/* Maps a catalog; closes `fd` in any case. */
+static enum err
+map_catalog(int fd, struct str *bytes)
+{
+    struct stat status;
+    void *at = MAP_FAILED;
+
+    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size > 0)
+        at = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    close_if_open(fd);
+    if (at == MAP_FAILED)
+        return fail(ERR_IO, "the catalog cannot be mapped");
+    *bytes = (struct str){at, (size_t)status.st_size};
+    return OK;
+}
+
+/* [waits] */
+static enum err
+wait_for_catalog(struct door_private *p, int64_t deadline_ms)
+{
+    struct catalog_question *q = &p->catalog;
+    enum err e = OK;
+
+    while (e == OK && !q->answered && !p->broken)
+        e = fiber_condition_wait(&p->catalog_changed, deadline_ms);
+    if (e == ERR_TIMEOUT)
+        return fail(e, "the catalog of the target was not read in time");
+    if (e == OK && !q->answered)
+        e = fail(ERR_UNAVAILABLE, "a service of the gateway is not available");
+    return e == OK && q->code != OK ? fail(q->code, "%s", q->text) : e;
+}
+
+enum err
+door_catalog(struct door *d, uint64_t stale, int64_t deadline_ms, struct str *bytes)
+{
+    struct door_private *p = d->private;
+    struct catalog_question *q = &p->catalog;
+    struct ipc_catalog question = {.stale = stale};
+    enum err e;
+
+    while (q->asked && !p->broken)
+        if ((e = fiber_condition_wait(&p->catalog_changed, deadline_ms)) != OK)
+            return e;
+    *q = (struct catalog_question){.number = q->number + 1, .asked = true, .fd = -1};
+    question.number = q->number;
+    if ((e = keeper_link_say(p->keeper, IPC_TYPE_CATALOG, &question)) == OK)
+        e = wait_for_catalog(p, deadline_ms);
+    if (e == OK)
+        e = map_catalog(q->fd, bytes);
+    else
+        close_if_open(q->fd);
+    q->fd = -1;
+    q->asked = false;
+    fiber_condition_signal(&p->catalog_changed);
+    return e;
+}
+
+void
+door_catalog_release(struct str bytes)
+{
+    if (bytes.len > 0)
+        (void)munmap((void *)(uintptr_t)bytes.ptr, bytes.len);
+}
+
+bool
+door_take_pushed_catalog(struct door *d, struct str *bytes)
+{
+    int fd = d->private->pushed_catalog_fd;
+
+    d->private->pushed_catalog_fd = -1;
+    return fd >= 0 && map_catalog(fd, bytes) == OK;
+}
+
+/* --- readers -------------------------------------------------------------------------------- */
+
+static enum err
+begin_reading(struct door *d, struct grant *grant, int *file)
+{
+    struct ipc_read_begin question = {};
+    struct ipc_packet *packet;
+    size_t next;
+    enum err e;
+
+    if ((e = keeper_link_ask(d->private->keeper, IPC_TYPE_READ_BEGIN, &question,
+                             d->handshake_deadline_ms, &packet)) != OK)
+        return e;
+    if (packet->type == IPC_TYPE_GRANTED)
+        e = take_target(d->private, packet, grant, &next);
+    else
+        e = fail(ERR_PROTOCOL, "unexpected answer %s", ipc_type_name(packet->type));
+    if (e == OK && (*file = ipc_take_fd(packet, 1)) < 0) {
+        close(grant->target_fd);
+        e = fail(ERR_PROTOCOL, "a grant without its file");
+    }
+    keeper_link_done(d->private->keeper);
+    return e;
+}
+
+enum err
+door_open_reader(struct door *d, int keeper_channel, struct grant *grant, int *file)
+{
+    enum err e;
+
+    if ((e = make_private(d)) != OK) {
+        close(keeper_channel);
+        return e;
+    }
+    d->private->reader = fiber_self();
+    if ((e = keeper_link_open(keeper_channel, keeper_pushed, d, &d->private->keeper)) == OK)
+        e = begin_reading(d, grant, file);
+    if (e != OK) {
+        free_private(d);
+        return e;
+    }
+    tls_set_signer(false, sign_as_client, d);
+    return OK;
+}
+
+enum err
+door_end_reading(struct door *d, const struct ipc_read_end *end)
+{
+    return keeper_link_say(d->private->keeper, IPC_TYPE_READ_END, end);
+}
+
+void
+door_close_reader(struct door *d)
+{
+    d->private->reader = NULL; /* it goes on */
+    free_private(d);
 }

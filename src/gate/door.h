@@ -93,4 +93,17 @@ void door_cancel(struct door *d, uint32_t cancel_id, struct str secret);
  * ERR_CANCELED, ERR_UNAVAILABLE. */
 enum err door_wait_cancel(struct door *d, int64_t deadline_ms, int *target_fd);
 
+/* [waits] What names mean in the granted database (sql/catalog.h), but not the snapshot with the
+ * fingerprint `stale` (0: any): one that the keeper has, or that it has read since it was asked,
+ * which may turn out to be `stale` again. `*bytes` is read-only memory shared with other sessions,
+ * to be given to door_catalog_release(); validate it with catalog_open(). ERR_LIMIT (asked too
+ * often), ERR_UNAVAILABLE and others (cannot be read; err_text() is fit for the client),
+ * ERR_TIMEOUT, ERR_CANCELED. */
+enum err door_catalog(struct door *d, uint64_t stale, int64_t deadline_ms, struct str *bytes);
+void door_catalog_release(struct str bytes);
+
+/* A newer snapshot that the keeper sent of its own accord, since the last call; false if there is
+ * none. It comes only to those who have asked once. `*bytes` as above. */
+bool door_take_pushed_catalog(struct door *d, struct str *bytes);
+
 #endif

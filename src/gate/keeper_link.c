@@ -142,3 +142,11 @@ keeper_link_done(struct keeper_link *k)
     k->answered = false;
     fiber_condition_signal(&k->changed);
 }
+
+enum err
+keeper_link_say(struct keeper_link *k, enum ipc_type type, const void *message)
+{
+    if (k->broken)
+        return fail(ERR_UNAVAILABLE, "the gateway's identity service is not available");
+    return ipc_send(k->channel, type, message, NULL, 0);
+}

@@ -7,8 +7,8 @@
 
 struct keeper_link;
 
-/* What the keeper says unasked (POLICY, END, CANCEL_TARGET), and once, with NULL, when the
- * channel is gone. Must not wait; may take the packet's descriptors. */
+/* What the keeper says unasked or later (POLICY, END, CANCEL_TARGET, CATALOG_READY), and once, with
+ * NULL, when the channel is gone. Must not wait; may take the packet's descriptors. */
 typedef void keeper_link_pushed(void *arg, struct ipc_packet *packet);
 
 /* Adopts `channel` and starts the reading fiber. `*out` is the caller's. ERR_NOMEM. */
@@ -25,5 +25,9 @@ void keeper_link_close(struct keeper_link *k);
 enum err keeper_link_ask(struct keeper_link *k, enum ipc_type type, const void *question,
                          int64_t deadline_ms, struct ipc_packet **answer);
 void keeper_link_done(struct keeper_link *k);
+
+/* Says something that is not answered, or later by what is pushed. ERR_UNAVAILABLE, ERR_LIMIT,
+ * ERR_CLOSED, ERR_IO. */
+enum err keeper_link_say(struct keeper_link *k, enum ipc_type type, const void *message);
 
 #endif

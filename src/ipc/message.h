@@ -46,8 +46,17 @@ enum {
 /* keeper, ledger → supervisor: the session's process is to be gone shortly, by force if need be */
 #define IPC_SESSION_OVER(NUMBER, TEXT)          NUMBER(session)
 
-/* keeper → listener */
+/* keeper → listener. A READER_NEW wants a process that reads a catalog; fd: its end of a channel to
+ * the keeper. */
 #define IPC_SESSION_AUTHENTICATED(NUMBER, TEXT) NUMBER(session)
+#define IPC_READER_NEW(NUMBER, TEXT)            NUMBER(reader) TEXT(protocol, 32)
+
+/* reader → keeper, besides PROVE and SIGN. READ_BEGIN is answered by a GRANTED that has an empty
+ * file, for the catalog, in the residual's place. */
+#define IPC_READ_BEGIN(NUMBER, TEXT)
+#define IPC_READ_END(NUMBER, TEXT)                                                                 \
+    NUMBER(code)                                                                                   \
+    TEXT(text, 1024) NUMBER(bytes) NUMBER(fingerprint) NUMBER(relations) NUMBER(functions)
 
 /* ledger → session; fd: the spool */
 #define IPC_SPOOL(NUMBER, TEXT)
@@ -78,6 +87,13 @@ enum {
 #define IPC_END(NUMBER, TEXT)           NUMBER(reason) TEXT(text, 1024)
 #define IPC_CANCEL_TARGET(NUMBER, TEXT) /* fd: a connection to the target */
 
+/* session → keeper, beside its other questions: the catalog of its database, but not the one with
+ * the fingerprint `stale` (0: any). Answered by the CATALOG_READY of that number, perhaps much
+ * later; one with number 0 is newer than what the session has, and comes unasked. */
+#define IPC_CATALOG(NUMBER, TEXT)       NUMBER(number) NUMBER(stale)
+#define IPC_CATALOG_READY(NUMBER, TEXT) /* fd, if `code` is OK: the catalog */                     \
+    NUMBER(number) NUMBER(code) TEXT(text, 1024)
+
 /* keeper → ledger */
 #define IPC_SESSION_OPENED(NUMBER, TEXT)                                                           \
     NUMBER(session)                                                                                \
@@ -96,7 +112,9 @@ enum {
 
 /* administrative socket: one request, then any number of lines, then the end */
 #define IPC_ADMIN_REQUEST(NUMBER, TEXT)                                                            \
-    TEXT(verb, 32) TEXT(subject, 1024) TEXT(groups, 8192) TEXT(resources, 8192) NUMBER(ttl_seconds)
+    TEXT(verb, 32)                                                                                 \
+    TEXT(subject, 1024)                                                                            \
+    TEXT(groups, 8192) TEXT(resources, 8192) TEXT(database, 256) NUMBER(ttl_seconds)
 #define IPC_ADMIN_LINE(NUMBER, TEXT) TEXT(text, 20480)
 #define IPC_ADMIN_END(NUMBER, TEXT)  NUMBER(ok) TEXT(text, 4096)
 
@@ -131,7 +149,12 @@ enum {
     X(ADMIN_REQUEST, admin_request)                                                                \
     X(ADMIN_LINE, admin_line)                                                                      \
     X(ADMIN_END, admin_end)                                                                        \
-    X(SESSION_OVER, session_over)
+    X(SESSION_OVER, session_over)                                                                  \
+    X(READER_NEW, reader_new)                                                                      \
+    X(READ_BEGIN, read_begin)                                                                      \
+    X(READ_END, read_end)                                                                          \
+    X(CATALOG, catalog)                                                                            \
+    X(CATALOG_READY, catalog_ready)
 
 enum ipc_type {
     IPC_TYPE_NONE,

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,6 +10,8 @@
 #include "base/log.h"
 #include "fiber/fiber.h"
 #include "identity/local.h"
+#include "keeper/catalog_asker.h"
+#include "keeper/reader.h"
 #include "keeper/sessions.h"
 
 enum {
@@ -16,13 +19,15 @@ enum {
     ACTOR_BYTES = 64,
     DETAIL_BYTES = 1024,
     SLOW_READER_MS = 5000,
+    STILL_READING_MS = 10000, /* before the client takes us for dead */
+    CATALOG_MS = 2 * READER_MS,
     LISTING_BYTES_MAX = 64 << 20
 };
 
 struct request {
     struct keeper *keeper;
     const struct ipc_admin_request *message;
-    int client;
+    int client; /* -1: somebody else answers it */
     char actor[ACTOR_BYTES];
 };
 
@@ -63,7 +68,7 @@ record(const struct request *r, const char *action, const char *detail)
 }
 
 static enum err
-list_sessions(const struct request *r)
+list_sessions(struct request *r)
 {
     struct buf lines = buf_make(LISTING_BYTES_MAX);
     struct str left, line;
@@ -81,7 +86,7 @@ list_sessions(const struct request *r)
 }
 
 static enum err
-kill_session(const struct request *r)
+kill_session(struct request *r)
 {
     char id[32], *end;
     uint64_t session;
@@ -108,7 +113,7 @@ read_list(struct str text, struct str items[static LIST_MAX])
 }
 
 static enum err
-issue_token(const struct request *r)
+issue_token(struct request *r)
 {
     struct str groups[LIST_MAX], resources[LIST_MAX];
     struct token_request request = {
@@ -131,7 +136,7 @@ issue_token(const struct request *r)
 }
 
 static enum err
-revoke_token(const struct request *r)
+revoke_token(struct request *r)
 {
     char detail[DETAIL_BYTES];
     enum err e;
@@ -145,7 +150,7 @@ revoke_token(const struct request *r)
 }
 
 static enum err
-show_keys(const struct request *r)
+show_keys(struct request *r)
 {
     struct buf jwks = buf_make(16 << 10);
 
@@ -157,12 +162,106 @@ show_keys(const struct request *r)
     return e;
 }
 
+/* --- catalogs, by a fiber of their own because that takes long --- */
+
+struct catalog_request {
+    struct keeper *keeper;
+    int client;
+    struct str resource, database; /* behind this */
+    bool done;
+    struct fiber_condition changed;
+};
+
+static enum err
+send_catalog(const struct request *r, const struct catalog_snapshot *c)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } all[] = {{"relations", c->relations},
+               {"functions", c->functions},
+               {"bytes", c->bytes},
+               {"milliseconds", c->took_ms}};
+    char line[64];
+    enum err e = OK;
+
+    for (size_t i = 0; e == OK && i < sizeof(all) / sizeof(all[0]); i++) {
+        (void)snprintf(line, sizeof(line), "%s\t%llu", all[i].name,
+                       (unsigned long long)all[i].value);
+        e = send_line(r, str_from(line));
+    }
+    (void)snprintf(line, sizeof(line), "fingerprint\t%016llx", (unsigned long long)c->fingerprint);
+    return e == OK ? send_line(r, str_from(line)) : e;
+}
+
+/* An empty line now and then says that we are still at it. */
+static void
+say_still_reading(void *arg)
+{
+    struct catalog_request *c = arg;
+    struct request r = {.keeper = c->keeper, .client = c->client};
+
+    while (!c->done && fiber_condition_wait(&c->changed, clock_monotonic_ms() + STILL_READING_MS) ==
+                           ERR_TIMEOUT)
+        err_ignore(send_line(&r, STR("")));
+}
+
+static void
+read_for_operator(void *arg)
+{
+    struct catalog_request *c = arg;
+    struct request r = {.keeper = c->keeper, .client = c->client};
+    struct catalog_snapshot snapshot;
+    struct fiber *saying = NULL;
+    enum err e;
+
+    err_ignore(fiber_start("catalog-wait", say_still_reading, c, &saying));
+    if ((e = catalog_read_now(c->keeper, c->resource, c->database,
+                              clock_monotonic_ms() + CATALOG_MS, &snapshot)) == OK)
+        e = send_catalog(&r, &snapshot);
+    c->done = true;
+    fiber_condition_signal(&c->changed);
+    if (saying != NULL)
+        fiber_join(saying);
+    finish(&r, e);
+    close(c->client);
+    free(c);
+}
+
+static enum err
+read_catalog(struct request *r)
+{
+    struct str resource = r->message->subject, database = r->message->database;
+    struct catalog_request *c;
+    char detail[DETAIL_BYTES], *texts;
+    enum err e;
+
+    (void)snprintf(detail, sizeof(detail), "resource=%.*s database=%.*s",
+                   resource.len > 256 ? 256 : (int)resource.len, resource.ptr, STR_ARG(database));
+    if ((e = record(r, "catalog_read", detail)) != OK)
+        return e;
+    if ((c = calloc(1, sizeof(*c) + resource.len + database.len)) == NULL)
+        return fail(ERR_NOMEM, "no memory for a request");
+    texts = (char *)(c + 1);
+    memcpy(texts, resource.ptr, resource.len);
+    memcpy(texts + resource.len, database.ptr, database.len);
+    c->keeper = r->keeper;
+    c->client = r->client;
+    c->resource = (struct str){texts, resource.len};
+    c->database = (struct str){texts + resource.len, database.len};
+    if ((e = fiber_start("catalog-operator", read_for_operator, c, NULL)) != OK)
+        free(c);
+    else
+        r->client = -1;
+    return e;
+}
+
 static const struct {
     const char *verb;
-    enum err (*serve)(const struct request *r);
+    enum err (*serve)(struct request *r);
 } verbs[] = {
     {"sessions", list_sessions},    {"kill", kill_session},    {"token-issue", issue_token},
-    {"token-revoke", revoke_token}, {"token-keys", show_keys},
+    {"token-revoke", revoke_token}, {"token-keys", show_keys}, {"catalog", read_catalog},
 };
 
 static void
@@ -188,6 +287,8 @@ admin_serve(struct keeper *k, const struct ipc_admin_request *message, int clien
     e = i < sizeof(verbs) / sizeof(verbs[0])
             ? verbs[i].serve(&r)
             : fail(ERR_NOT_FOUND, "unknown request %.*s", STR_ARG(message->verb));
+    if (r.client < 0)
+        return;
     finish(&r, e);
     close(client);
 }

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "fiber/fiber.h"
 #include "keeper/admin.h"
+#include "keeper/catalog_asker.h"
+#include "keeper/reader.h"
 #include "keeper/sessions.h"
 #include "keeper/state.h"
 #include "sandbox/sandbox.h"
@@ -162,6 +164,8 @@ obey(struct keeper *k)
     case IPC_TYPE_DRAIN:
         k->draining = true;
         sessions_end_all(k, GATE_SHUTDOWN, "the gateway is shutting down");
+        catalogs_stop(k->catalogs);
+        readers_stop(k);
         return OK;
     default:
         return fail(ERR_PROTOCOL, "unexpected message %s", ipc_type_name(packet->type));
@@ -173,8 +177,10 @@ sweep(void *arg)
 {
     struct keeper *k = arg;
 
-    while (fiber_sleep_until(clock_monotonic_ms() + SWEEP_MS) == ERR_TIMEOUT)
+    while (fiber_sleep_until(clock_monotonic_ms() + SWEEP_MS) == ERR_TIMEOUT) {
         sessions_sweep(k);
+        catalogs_sweep(k->catalogs, clock_monotonic_ms());
+    }
 }
 
 static void
@@ -185,7 +191,9 @@ run(void *arg)
 
     k->sessions = table_new(SESSIONS_MAX);
     k->cancels = table_new(SESSIONS_MAX);
-    if (k->sessions == NULL || k->cancels == NULL || fiber_start("sweep", sweep, k, NULL) != OK)
+    k->catalogs = catalog_askers_prepare(k);
+    if (k->sessions == NULL || k->cancels == NULL || k->catalogs == NULL ||
+        fiber_start("sweep", sweep, k, NULL) != OK)
         _exit(1);
     do
         e = obey(k);

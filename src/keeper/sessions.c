@@ -1,8 +1,6 @@
 #include "keeper/sessions.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -13,9 +11,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "fiber/fiber.h"
+#include "keeper/catalog_asker.h"
 #include "keeper/dial.h"
-#include "keeper/proof.h"
-#include "net/tls.h"
+#include "keeper/target.h"
 
 enum {
     PRINCIPAL_ARENA_MAX = 1 << 20,
@@ -26,8 +24,6 @@ enum {
     HINT_RESOURCES_MAX = 20,
     TEXT_SHOWN_MAX = 256,
 };
-
-static const char system_trust[] = "/etc/ssl/certs/ca-certificates.crt";
 
 struct keeper_session {
     struct keeper *keeper;
@@ -42,32 +38,19 @@ struct keeper_session {
     bool authenticated;
     bool ended; /* told to end; grants nothing any more */
     struct principal principal;
-    struct edition *edition;                /* under which it connected; holds its credential */
-    const struct config_resource *resource; /* in `edition` */
-    size_t resource_index;
+    struct target target; /* of the edition under which it connected */
     struct str database;
+    struct catalog_asker *catalogs; /* NULL before it asks for one */
     int64_t opened_us;
     uint32_t cancel_id;
     unsigned char cancel_secret[CANCEL_SECRET_BYTES];
 
     /* What a session may still ask for: a compromised one gets no more than an honest one needs. */
-    unsigned proofs_left;
     unsigned server_signatures_left;
-    unsigned client_signatures_left;
     unsigned cancels_left;
 };
 
 /* --- answers -------------------------------------------------------------------------------- */
-
-static enum err
-answer(struct keeper_session *s, enum err code, struct str first, struct str second)
-{
-    struct ipc_answer message = {.code = code, .first = first, .second = second};
-
-    if (code != OK)
-        message.text = str_from(err_text());
-    return ipc_send(s->channel, IPC_TYPE_ANSWER, &message, NULL, 0);
-}
 
 static struct str
 shortened(struct str text, size_t max)
@@ -192,28 +175,8 @@ authorise(struct keeper_session *s, const struct ipc_authenticate *question,
         return fail(ERR_DENIED, "this port serves another resource");
     if ((e = specialise(s, edition, *asked, residual)) != OK)
         return e;
-    s->edition = edition_hold(edition);
-    s->resource = *asked;
-    s->resource_index = (size_t)(*asked - edition->config->resources);
+    s->target = target_make(edition, *asked);
     return OK;
-}
-
-static enum err
-open_read_only(const char *path, int *fd)
-{
-    if ((*fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
-        return fail_errno(ERR_UNAVAILABLE, "cannot open %s", path);
-    return OK;
-}
-
-/* Certificates by which the session verifies the target. */
-static enum err
-open_trust(struct keeper_session *s, int *fd)
-{
-    char *path = s->resource->ca.len > 0 ? arena_text(s->arena, s->resource->ca)
-                                         : arena_text(s->arena, str_from(system_trust));
-
-    return path == NULL ? fail(ERR_NOMEM, "no memory for a path") : open_read_only(path, fd);
 }
 
 static enum err
@@ -226,54 +189,6 @@ share_residual(const struct residual *residual, int *fd)
         e = ipc_share_bytes("policy", buf_str(&bytes), fd);
     buf_free(&bytes);
     return e;
-}
-
-/* Descriptors of a grant in their order; closed by grant_close(). */
-struct grant_files {
-    int fds[IPC_FDS_MAX];
-    size_t n;
-    uint64_t flags;
-};
-
-static void
-grant_close(struct grant_files *files)
-{
-    while (files->n > 0)
-        close(files->fds[--files->n]);
-}
-
-static enum err
-gather_files(struct keeper_session *s, const struct residual *residual, struct grant_files *files)
-{
-    struct str certificate = secrets_client_certificate(s->edition->secrets, s->resource_index);
-    int64_t deadline_ms = clock_monotonic_ms() + s->resource->connect_seconds * INT64_C(1000);
-    enum err e;
-
-    if ((e = dial(&s->resource->address, deadline_ms, &files->fds[0])) != OK)
-        return e;
-    files->n = 1;
-    if ((e = share_residual(residual, &files->fds[1])) != OK)
-        return e;
-    files->n = 2;
-    if (s->resource->tls >= CONFIG_TLS_VERIFY_CA) {
-        if ((e = open_trust(s, &files->fds[files->n])) != OK)
-            return e;
-        files->n++;
-        files->flags |= IPC_GRANT_TRUST;
-    }
-    if (certificate.len > 0) {
-        if ((e = ipc_share_bytes("certificate", certificate, &files->fds[files->n])) != OK)
-            return e;
-        files->n++;
-        files->flags |= IPC_GRANT_CERTIFICATE;
-    }
-    if ((e = edition_share_protection(s->edition, s->resource_index, &files->fds[files->n])) != OK)
-        return e;
-    files->n++;
-    files->flags |= IPC_GRANT_PROTECTION;
-    if (s->resource->address.port == 0)
-        files->flags |= IPC_GRANT_LOCAL;
-    return OK;
 }
 
 /* A key under which the session can be cancelled, not in use by another. */
@@ -318,17 +233,17 @@ record_opening(struct keeper_session *s, const struct ipc_authenticate *question
         .subject = s->principal.subject,
         .issuer = s->principal.issuer,
         .token_id = s->principal.token_id,
-        .resource = s->resource->name,
+        .resource = s->target.resource->name,
         .database = s->database,
         .client = question->client,
-        .policy_hash = {s->edition->policy_hash, POLICY_HASH_BYTES},
+        .policy_hash = {s->target.edition->policy_hash, POLICY_HASH_BYTES},
         .expires_us = (uint64_t)s->principal.expires_us,
     };
     enum err e;
 
     list_groups(&s->principal, &groups);
     record.groups = buf_str(&groups);
-    put_address(&target, &s->resource->address);
+    put_address(&target, &s->target.resource->address);
     record.target = buf_str(&target);
     e = tell_ledger(s->keeper, IPC_TYPE_SESSION_OPENED, &record);
     buf_free(&target);
@@ -337,23 +252,27 @@ record_opening(struct keeper_session *s, const struct ipc_authenticate *question
 }
 
 static enum err
-send_grant(struct keeper_session *s, const struct grant_files *files)
+add_protection(struct keeper_session *s, struct target_files *files, struct ipc_granted *granted)
 {
-    const struct config_resource *r = s->resource;
-    struct ipc_granted granted = {
-        .resource = r->name,
-        .subject = s->principal.subject,
-        .database = s->database,
-        .target_user = r->user,
-        .target_host = r->server_name.len > 0 ? r->server_name : r->address.host,
-        .target_tls = r->tls,
-        .flags = files->flags,
-        .cancel_id = s->cancel_id,
-        .cancel_secret = {(const char *)s->cancel_secret, CANCEL_SECRET_BYTES},
-        .policy_hash = {s->edition->policy_hash, POLICY_HASH_BYTES},
-    };
+    enum err e = edition_share_protection(s->target.edition, s->target.resource_index,
+                                          &files->fds[files->n]);
 
-    return ipc_send(s->channel, IPC_TYPE_GRANTED, &granted, files->fds, files->n);
+    if (e != OK)
+        return e;
+    files->n++;
+    granted->flags |= IPC_GRANT_PROTECTION;
+    return OK;
+}
+
+static enum err
+send_grant(struct keeper_session *s, struct ipc_granted *granted, const struct target_files *files)
+{
+    granted->subject = s->principal.subject;
+    granted->database = s->database;
+    granted->cancel_id = s->cancel_id;
+    granted->cancel_secret = (struct str){(const char *)s->cancel_secret, CANCEL_SECRET_BYTES};
+    granted->policy_hash = (struct str){s->target.edition->policy_hash, POLICY_HASH_BYTES};
+    return ipc_send(s->channel, IPC_TYPE_GRANTED, granted, files->fds, files->n);
 }
 
 static void renew_rules(struct keeper_session *s);
@@ -364,22 +283,26 @@ grant(struct keeper_session *s, const struct ipc_authenticate *question,
       const struct residual *residual)
 {
     struct ipc_session_authenticated authenticated = {.session = s->id};
-    struct grant_files files = {0};
+    struct target_files files = {0};
+    struct ipc_granted granted = {};
+    int policy;
     enum err e;
 
     s->database = arena_str(s->arena, question->database.len > 0 ? question->database
-                                                                 : s->resource->database);
-    if ((e = gather_files(s, residual, &files)) == OK && (e = make_cancel_key(s)) == OK &&
-        (e = record_opening(s, question)) == OK && (e = send_grant(s, &files)) == OK) {
+                                                                 : s->target.resource->database);
+    if ((e = share_residual(residual, &policy)) == OK &&
+        (e = target_open(&s->target, policy, &files, &granted)) == OK &&
+        (e = add_protection(s, &files, &granted)) == OK && (e = make_cancel_key(s)) == OK && (e = record_opening(s, question)) == OK &&
+        (e = send_grant(s, &granted, &files)) == OK) {
         s->authenticated = true;
         s->opened_us = clock_wall_us();
         if (s->keeper->listener >= 0)
             err_ignore(ipc_send(s->keeper->listener, IPC_TYPE_SESSION_AUTHENTICATED, &authenticated,
                                 NULL, 0)); /* else it is not counted, that is all */
     }
-    grant_close(&files);
+    target_close_files(&files);
     /* What came while the target was dialled passed this session by. */
-    if (e == OK && s->edition != s->keeper->edition)
+    if (e == OK && s->target.edition != s->keeper->edition)
         renew_rules(s);
     if (e == OK && s->keeper->draining)
         end_session(s, GATE_SHUTDOWN, "the gateway is shutting down");
@@ -391,7 +314,7 @@ static const char *
 target_trouble(const struct keeper_session *s, char out[static ERR_TEXT_MAX])
 {
     (void)snprintf(out, ERR_TEXT_MAX, "the target of \"%.*s\" cannot be reached: %.300s",
-                   STR_ARG(s->resource->name), err_text());
+                   STR_ARG(s->target.resource->name), err_text());
     return out;
 }
 
@@ -429,73 +352,17 @@ take_one(unsigned *left)
     return *left > 0 ? (*left)--, true : false;
 }
 
-/* A password in clear leaves the keeper only towards a verified server or within this host. */
-static enum err
-reveal_password(const struct keeper_session *s, struct str password, struct str *out)
-{
-    if (s->resource->tls < CONFIG_TLS_VERIFY_CA && s->resource->address.port != 0)
-        return fail(ERR_DENIED, "the target asks for its password in clear; that needs "
-                                "tls: verify-ca or verify-full on the resource");
-    *out = password;
-    return OK;
-}
-
-static enum err
-prove(struct keeper_session *s, const struct ipc_prove *question)
-{
-    unsigned char proof[PROOF_BYTES], server_signature[PROOF_BYTES];
-    struct str password, first = STR(""), second = STR("");
-    char md5[36];
-    enum err e;
-
-    if (!s->authenticated || s->ended || !take_one(&s->proofs_left))
-        return answer(s, fail(ERR_DENIED, "no proof is due"), first, second);
-    if (!secrets_password(s->edition->secrets, s->resource_index, &password)) {
-        e = fail(ERR_DENIED, "the target asks for a password, and the resource has none");
-    } else if (question->kind == IPC_PROOF_SCRAM_SHA_256) {
-        e = proof_scram_sha_256(password, question->client_first, question->server_first,
-                                question->client_final, proof, server_signature);
-        first = (struct str){(const char *)proof, sizeof(proof)};
-        second = (struct str){(const char *)server_signature, sizeof(server_signature)};
-    } else if (question->kind == IPC_PROOF_MD5) {
-        e = proof_postgres_md5(password, s->resource->user, question->server_first, md5);
-        first = (struct str){md5, 35};
-    } else if (question->kind == IPC_PROOF_PASSWORD) {
-        e = reveal_password(s, password, &first);
-    } else {
-        e = fail(ERR_PROTOCOL, "unknown kind of proof");
-    }
-    return e == OK ? answer(s, OK, first, second) : answer(s, e, STR(""), STR(""));
-}
-
 /* One handshake with the client, before it is authenticated; one with the target, and one for
  * each cancel request towards it. */
-static EVP_PKEY *
-signing_key(struct keeper_session *s, bool for_server)
-{
-    if (for_server)
-        return !s->authenticated && take_one(&s->server_signatures_left)
-                   ? secrets_server_key(s->keeper->edition->secrets)
-                   : NULL;
-    return s->authenticated && !s->ended && take_one(&s->client_signatures_left)
-               ? secrets_client_key(s->edition->secrets, s->resource_index)
-               : NULL;
-}
-
 static enum err
 sign(struct keeper_session *s, const struct ipc_sign *question)
 {
-    struct buf signature = buf_make(8192);
-    EVP_PKEY *key = signing_key(s, question->for_server != 0);
-    enum err e = key == NULL || question->scheme > UINT16_MAX
-                     ? fail(ERR_DENIED, "nothing is to be signed here")
-                     : tls_sign_certificate_verify(key, question->for_server != 0,
-                                                   (uint16_t)question->scheme, question->content,
-                                                   &signature);
-
-    e = answer(s, e, e == OK ? buf_str(&signature) : STR(""), STR(""));
-    buf_free(&signature);
-    return e;
+    if (question->for_server == 0)
+        return target_sign(&s->target, s->authenticated && !s->ended, s->channel, question);
+    return target_sign_with(!s->authenticated && take_one(&s->server_signatures_left)
+                                ? secrets_server_key(s->keeper->edition->secrets)
+                                : NULL,
+                            s->channel, question);
 }
 
 /* [waits] The owner of the key, not the asker, gets a connection to cancel over. */
@@ -504,15 +371,16 @@ cancel_owner(struct keeper_session *owner)
 {
     uint64_t id = owner->id;
     struct keeper *k = owner->keeper;
-    struct edition *edition = edition_hold(owner->edition); /* holds the address while we wait */
-    const struct config_resource *resource = owner->resource;
+    struct edition *edition =
+        edition_hold(owner->target.edition); /* holds the address while we wait */
+    const struct config_resource *resource = owner->target.resource;
     struct ipc_cancel_target message = {};
     int fd;
 
     if (dial(&resource->address, clock_monotonic_ms() + resource->connect_seconds * INT64_C(1000),
              &fd) == OK) {
         if (table_get(k->sessions, key_of_session(&id)) == owner) { /* it may have gone meanwhile */
-            owner->client_signatures_left = 1;
+            owner->target.client_signatures_left = 1;
             err_ignore(ipc_send(owner->channel, IPC_TYPE_CANCEL_TARGET, &message, &fd, 1));
         }
         close(fd);
@@ -532,7 +400,23 @@ cancel(struct keeper_session *s, const struct ipc_cancel *question)
         n >= CANCEL_SECRET_BYTES_MIN && n <= CANCEL_SECRET_BYTES &&
         str_equal_secret(question->secret, (struct str){(const char *)owner->cancel_secret, n}))
         cancel_owner(owner);
-    return answer(s, OK, STR(""), STR(""));
+    return target_answer(s->channel, OK, STR(""), STR(""));
+}
+
+/* --- catalogs ------------------------------------------------------------------------------- */
+
+static enum err
+ask_for_catalog(struct keeper_session *s, const struct ipc_catalog *question)
+{
+    if (!s->authenticated)
+        return fail(ERR_PROTOCOL, "a session without a grant asked for a catalog");
+    if (s->ended)
+        return OK;
+    if (s->catalogs == NULL)
+        s->catalogs = catalog_asker_new(s->keeper, &s->target, s->database, s->channel);
+    if (s->catalogs == NULL)
+        return fail(ERR_NOMEM, "no memory for a question");
+    return catalog_asker_ask(s->catalogs, question);
 }
 
 /* --- the session's fiber -------------------------------------------------------------------- */
@@ -552,11 +436,14 @@ serve_message(struct keeper_session *s, struct ipc_packet *packet)
         authenticate(s, &packet->message.authenticate);
         return s->authenticated ? OK : ERR_DENIED;
     case IPC_TYPE_PROVE:
-        return prove(s, &packet->message.prove);
+        return target_prove(&s->target, s->authenticated && !s->ended, s->channel,
+                            &packet->message.prove);
     case IPC_TYPE_SIGN:
         return sign(s, &packet->message.sign);
     case IPC_TYPE_CANCEL:
         return cancel(s, &packet->message.cancel);
+    case IPC_TYPE_CATALOG:
+        return ask_for_catalog(s, &packet->message.catalog);
     default:
         return fail(ERR_PROTOCOL, "a session sent %s", ipc_type_name(packet->type));
     }
@@ -598,8 +485,9 @@ forget(struct keeper_session *s)
     (void)table_remove(s->keeper->sessions, key_of_session(&s->id));
     if (s->cancel_id != 0)
         (void)table_remove(s->keeper->cancels, key_of_cancel(&s->cancel_id));
+    catalog_asker_end(s->catalogs);
     close(s->channel);
-    edition_release(s->edition);
+    target_release(&s->target);
     arena_free(s->arena);
     free(s);
 }
@@ -627,8 +515,7 @@ sessions_begin(struct keeper *k, const struct ipc_session_new *announced, int ch
         s->keeper = k;
         s->id = announced->session;
         s->channel = channel;
-        s->proofs_left = s->server_signatures_left = s->client_signatures_left = 1;
-        s->cancels_left = 1;
+        s->server_signatures_left = s->cancels_left = 1;
         s->protocol = arena_str(s->arena, announced->protocol);
         s->fixed_resource = arena_str(s->arena, announced->resource);
         if (announced->source.len == sizeof(s->source))
@@ -698,7 +585,7 @@ renew_rules(struct keeper_session *s)
 
     if (!s->authenticated || s->ended)
         return;
-    resource = config_find_resource(edition->config, s->resource->name);
+    resource = config_find_resource(edition->config, s->target.resource->name);
     if (resource == NULL || specialise(s, edition, resource, &residual) != OK) {
         end_session(s, GATE_REVOKED, "the policy no longer lets this identity use the resource");
         return;
@@ -800,7 +687,7 @@ list_one(struct str key, void *value, void *arg)
     json_field_text(&j, "session", id);
     json_field_str(&j, "subject", s->principal.subject);
     json_field_str(&j, "issuer", s->principal.issuer);
-    json_field_str(&j, "resource", s->resource->name);
+    json_field_str(&j, "resource", s->target.resource->name);
     json_field_str(&j, "database", s->database);
     put_source(&j, &s->source);
     put_time(&j, "opened", s->opened_us);

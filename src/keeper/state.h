@@ -22,12 +22,17 @@ struct edition {
     char policy_hash[POLICY_HASH_BYTES];
 };
 
+struct catalogs;
+struct reading;
+
 struct keeper {
     int supervisor, listener, ledger; /* channels; -1: not there */
     struct edition *edition;          /* the one in force */
     struct identity *identity;
     struct table *sessions; /* struct keeper_session by the 8 bytes of its id */
     struct table *cancels;  /* the same by the 4 bytes of its cancel id */
+    struct catalogs *catalogs;
+    struct reading *readings; /* of catalogs, under way */
     bool draining;
     struct ipc_packet packet; /* of the supervisor's fiber */
 };

@@ -16,13 +16,15 @@
 #include "ipc/channel.h"
 #include "listener/admission.h"
 #include "net/tls.h"
+#include "session/reader.h"
 #include "session/session.h"
 
 enum {
     SOCKETS_MAX = 256,
     TEXT_MAX = 256,
     ACCEPT_BATCH = 32,
-    GRACE_MS = 2000, /* a session that missed its own deadline by this much is killed */
+    READERS_MAX = 16, /* more than the keeper wants at once */
+    GRACE_MS = 2000,  /* a session that missed its own deadline by this much is killed */
 };
 
 /* A port. */
@@ -34,12 +36,20 @@ struct listening {
     bool cleartext_on_loopback;
 };
 
+/* A process that reads a catalog for the keeper; no connection is counted for it. */
+struct reader {
+    uint64_t id;
+    pid_t pid;
+};
+
 struct listener {
     int supervisor, keeper, ledger, signals;
     bool started;
     struct listening listening[SOCKETS_MAX];
     size_t n_listening;
     struct connections connections;
+    struct reader readers[READERS_MAX];
+    size_t n_readers;
     unsigned handshake_seconds, handshake_bytes;
     SSL_CTX *tls;
     struct sandbox *sandbox;
@@ -319,6 +329,25 @@ accept_connections(struct listener *l, const struct listening *s)
     }
 }
 
+/* Forgets a child and gives its id; 0 if it is none. */
+static uint64_t
+take_child(struct listener *l, pid_t pid)
+{
+    struct connection *connection = connections_by_pid(&l->connections, pid);
+    uint64_t id = 0;
+
+    if (connection != NULL) {
+        id = connection->session;
+        connections_remove(&l->connections, connection);
+    }
+    for (size_t i = 0; i < l->n_readers; i++)
+        if (l->readers[i].pid == pid) {
+            id = l->readers[i].id;
+            l->readers[i] = l->readers[--l->n_readers];
+        }
+    return id;
+}
+
 static enum err
 reap(struct listener *l)
 {
@@ -329,38 +358,86 @@ reap(struct listener *l)
     while (read(l->signals, &ignored, sizeof(ignored)) > 0) {
     }
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        struct connection *connection = connections_by_pid(&l->connections, pid);
-        struct ipc_session_ended ended = {.wait_status = (uint64_t)status};
+        struct ipc_session_ended ended = {.session = take_child(l, pid),
+                                          .wait_status = (uint64_t)status};
         enum err e;
 
-        if (connection == NULL)
-            continue;
-        ended.session = connection->session;
-        connections_remove(&l->connections, connection);
-        if ((e = tell_supervisor(l, IPC_TYPE_SESSION_ENDED, &ended)) != OK)
+        if (ended.session != 0 && (e = tell_supervisor(l, IPC_TYPE_SESSION_ENDED, &ended)) != OK)
             return e;
     }
     return OK;
 }
 
+/* --- what the keeper wants ------------------------------------------------------------------ */
+
 static void
-note_authenticated(struct listener *l)
+note_authenticated(struct listener *l, const struct ipc_session_authenticated *message)
+{
+    struct connection *connection = connections_by_session(&l->connections, message->session);
+
+    if (connection != NULL)
+        connection->authenticated = true;
+}
+
+static enum err
+fork_reader(struct listener *l, const struct reader_setup *setup)
+{
+    pid_t pid = fork();
+    struct ipc_session_started started = {.session = setup->id, .pid = (uint64_t)pid};
+    enum err e;
+
+    if (pid == 0)
+        reader_run(setup);
+    if (pid < 0)
+        return fail_errno(ERR_UNAVAILABLE, "fork");
+    l->readers[l->n_readers++] = (struct reader){setup->id, pid};
+    if ((e = tell_supervisor(l, IPC_TYPE_SESSION_STARTED, &started)) != OK)
+        (void)kill(pid, SIGKILL);
+    return e;
+}
+
+/* If that fails the keeper sees the end of the channel. */
+static enum err
+begin_reader(struct listener *l, struct ipc_packet *packet)
+{
+    const struct ipc_reader_new *message = &packet->message.reader_new;
+    struct reader_setup setup = {
+        .id = message->reader,
+        .keeper_channel = ipc_take_fd(packet, 0),
+        .sandbox = l->sandbox,
+        .protocol = protocol_find(message->protocol),
+    };
+    enum err e;
+
+    if (setup.keeper_channel < 0)
+        return fail(ERR_PROTOCOL, "a reader without a channel");
+    if (!l->started || l->n_readers == READERS_MAX)
+        e = fail(ERR_LIMIT, "no reader can be started now");
+    else if (setup.protocol == NULL || setup.protocol->read_catalog == NULL)
+        e = fail(ERR_UNSUPPORTED, "protocol \"%.*s\" has no catalogs", STR_ARG(message->protocol));
+    else
+        e = fork_reader(l, &setup);
+    close(setup.keeper_channel);
+    return e;
+}
+
+static void
+hear_keeper(struct listener *l)
 {
     while (l->keeper >= 0) {
         enum err e = ipc_receive(l->keeper, &l->packet);
-        struct connection *connection;
 
         if (e == ERR_TIMEOUT)
             return;
-        if (e != OK || l->packet.type != IPC_TYPE_SESSION_AUTHENTICATED) {
+        if (e == OK && l->packet.type == IPC_TYPE_SESSION_AUTHENTICATED) {
+            note_authenticated(l, &l->packet.message.session_authenticated);
+        } else if (e == OK && l->packet.type == IPC_TYPE_READER_NEW) {
+            if (begin_reader(l, &l->packet) != OK)
+                log_error("reader_failed", "reason=%s", err_text());
+        } else {
             close(l->keeper); /* the supervisor brings another */
             l->keeper = -1;
-            return;
         }
-        connection = connections_by_session(&l->connections,
-                                            l->packet.message.session_authenticated.session);
-        if (connection != NULL)
-            connection->authenticated = true;
     }
 }
 
@@ -412,7 +489,7 @@ loop_once(struct listener *l)
     if (fds[SIGNALS].revents != 0)
         e = reap(l);
     if (fds[KEEPER].revents != 0)
-        note_authenticated(l);
+        hear_keeper(l);
     for (size_t i = 0; e == OK && i < n; i++)
         if (fds[FIXED + i].revents != 0)
             accept_connections(l, &l->listening[i]);

@@ -14,7 +14,11 @@ _Static_assert(sizeof(busy) == 1 + 0104, "length of ErrorResponse");
 _Static_assert(sizeof(unavailable) == 1 + 0146, "length of ErrorResponse");
 
 static const struct protocol protocols[] = {
-    {"postgres", postgres_serve, {busy, sizeof(busy)}, {unavailable, sizeof(unavailable)}},
+    {"postgres",
+     postgres_serve,
+     {busy, sizeof(busy)},
+     {unavailable, sizeof(unavailable)},
+     postgres_read_catalog},
 };
 
 const struct protocol *

@@ -4,6 +4,12 @@
 
 #include "gate/door.h"
 
+/* Of a catalog that was read. */
+struct catalog_summary {
+    uint64_t fingerprint;
+    uint64_t relations, functions; /* for people */
+};
+
 struct protocol {
     const char *name; /* as in `listen:` and in a resource's `protocol:` */
     /* [waits] Serves one client until it leaves or the grant ends. The result is for the log and
@@ -13,6 +19,11 @@ struct protocol {
      * connections, or a service of the gateway is not there. */
     struct str busy;
     struct str unavailable;
+    /* [waits] Logs in to the target and appends the catalog of the granted database
+     * (sql/catalog.h), until door->handshake_deadline_ms. err_text() is fit for clients. NULL:
+     * there are none. */
+    enum err (*read_catalog)(struct door *door, const struct grant *grant, struct buf *out,
+                             struct catalog_summary *summary);
 };
 
 /* NULL if there is none of that name. */

@@ -88,6 +88,9 @@ static const struct rule allowed_to_all[] = {
     ALLOW(fstat), /* not newfstatat, which takes paths; libc does without */
 
     ALLOW_IF(mmap, ARG_BITS(3, MAP_ANONYMOUS, MAP_ANONYMOUS), ARG_BITS(2, PROT_EXEC, 0)),
+    /* A catalog, which all sessions of a database share: to read, as its descriptor allows no
+     * more. No process here holds another file that it may read and write. */
+    ALLOW_IF(mmap, ARG_IS(2, PROT_READ), ARG_IS(3, MAP_SHARED)),
     ALLOW_IF(mprotect, ARG_BITS(2, PROT_EXEC, 0)),
     ALLOW(munmap),
     ALLOW(mremap),

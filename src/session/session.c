@@ -72,21 +72,29 @@ run(void *arg)
 }
 
 void
-session_run(const struct session_setup *setup)
+session_seal(const char *name, uint64_t session, const struct sandbox *sandbox, const int *keep,
+             size_t n)
 {
-    const int keep[] = {setup->client, setup->keeper_channel, setup->ledger_channel};
     char id[SESSION_TEXT_BYTES];
 
-    session_id_text(setup->id, id);
-    (void)prctl(PR_SET_NAME, "session", 0, 0, 0);
+    session_id_text(session, id);
+    (void)prctl(PR_SET_NAME, name, 0, 0, 0);
     (void)setsid(); /* where the scheduler groups by it, one session gets as much as any other */
-    log_set_process("session");
+    log_set_process(name);
     log_set_session(id);
     ignore_group_signals();
-    if (sandbox_enter_session(setup->sandbox, keep, sizeof(keep) / sizeof(keep[0])) != OK) {
+    if (sandbox_enter_session(sandbox, keep, n) != OK) {
         log_error("sandbox_failed", "reason=%s", err_text());
         _exit(1);
     }
+}
+
+void
+session_run(const struct session_setup *setup)
+{
+    const int keep[] = {setup->client, setup->keeper_channel, setup->ledger_channel};
+
+    session_seal("session", setup->id, setup->sandbox, keep, sizeof(keep) / sizeof(keep[0]));
     if (fiber_main(run, (void *)(uintptr_t)setup) != OK) {
         log_error("session_failed", "reason=%s", err_text());
         _exit(1);

@@ -29,6 +29,11 @@ struct session_setup {
 /* Runs in a freshly forked process; never returns. */
 void session_run(const struct session_setup *setup) __attribute__((noreturn));
 
+/* Makes a freshly forked process what a session or a reader is, for good: named, in its sandbox,
+ * with the `n` descriptors in `keep`. Ends it on failure. */
+void session_seal(const char *name, uint64_t session, const struct sandbox *sandbox,
+                  const int *keep, size_t n);
+
 /* The session's id as logs, records and commands show it. */
 void session_id_text(uint64_t id, char out[SESSION_TEXT_BYTES]);
 
