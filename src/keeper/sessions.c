@@ -292,8 +292,8 @@ grant(struct keeper_session *s, const struct ipc_authenticate *question,
                                                                  : s->target.resource->database);
     if ((e = share_residual(residual, &policy)) == OK &&
         (e = target_open(&s->target, policy, &files, &granted)) == OK &&
-        (e = add_protection(s, &files, &granted)) == OK && (e = make_cancel_key(s)) == OK && (e = record_opening(s, question)) == OK &&
-        (e = send_grant(s, &granted, &files)) == OK) {
+        (e = add_protection(s, &files, &granted)) == OK && (e = make_cancel_key(s)) == OK &&
+        (e = record_opening(s, question)) == OK && (e = send_grant(s, &granted, &files)) == OK) {
         s->authenticated = true;
         s->opened_us = clock_wall_us();
         if (s->keeper->listener >= 0)

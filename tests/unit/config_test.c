@@ -79,6 +79,8 @@ static const struct mistake mistakes[] = {
      "b.yaml:3:1: error: did not find expected ',' or ']' while parsing a flow sequence\n"},
     {"listen: {postgres: 127.0.0.1:5432}", "listen: 127.0.0.1:5432",
      "b.yaml:1:9: error: 'listen' must be a mapping or a list, not '127.0.0.1:5432'\n"},
+    {"name: read", "name: protect",
+     "b.yaml:14:11: error: 'protect' is what records name when a column's protection refuses\n"},
     {"allow: [read]", "allow: {read: true}",
      "b.yaml:17:12: error: 'allow' must be a list, not a mapping\n"},
     {"who: {groups: [agents]}", "who: {groups: []}",
