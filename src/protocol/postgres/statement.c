@@ -25,8 +25,8 @@ changes_cursors(const struct sql_statement *s)
 static bool
 is_about_names(const struct demand *d)
 {
-    return d->kind != OBJECT_SETTING || str_is(d->name, "search_path") ||
-           str_is(d->name, "role") || str_is(d->name, "session_authorization");
+    return d->kind != OBJECT_SETTING || str_is(d->name, "search_path") || str_is(d->name, "role") ||
+           str_is(d->name, "session_authorization");
 }
 
 static void
@@ -169,8 +169,7 @@ pgstatement_new(const struct sql_facts *facts, struct str text, struct str types
     s->summary = summary;
     pgstatement_set_lineage(s, facts->lineage, generation);
     for (size_t i = 0; summary.n_uses > 0 && i < facts->n_statements; i++)
-        if (uses_names(facts->statements[i].kind) &&
-            !add_use(s, &facts->statements[i], i, &room)) {
+        if (uses_names(facts->statements[i].kind) && !add_use(s, &facts->statements[i], i, &room)) {
             pgobject_release(&s->object);
             return NULL;
         }

@@ -29,7 +29,7 @@ void pgfacts_summarise(const struct sql_facts *facts, struct pgfacts_summary *ou
 struct pgstatement {
     struct pgobject object; /* first */
     struct str text;        /* the whole string; of SQL's PREPARE too */
-    struct str types; /* of its parameters as far as Parse gave them, four bytes each */
+    struct str types;       /* of its parameters as far as Parse gave them, four bytes each */
     const struct demand *demands;
     size_t n_demands;
     struct pgname_use *uses;

@@ -368,8 +368,8 @@ wait_for_names(struct pgsession *s, bool flush, uint64_t entry)
     return e == OK ? pgwait_answer(s, entry) : e;
 }
 
-/* [waits] Forwards what was admitted; if it may change what the next statement means, nothing else is
- * judged until the server has answered. */
+/* [waits] Forwards what was admitted; if it may change what the next statement means, nothing else
+ * is judged until the server has answered. */
 static enum err
 run(struct request *r, struct pgstatement *statement, const struct pgfacts_summary *summary,
     struct pganswer *answer)
@@ -398,7 +398,8 @@ run(struct request *r, struct pgstatement *statement, const struct pgfacts_summa
 
 /* Views. */
 
-/* What an earlier statement of the same string made: the last before number `i`; `i` if none did. */
+/* What an earlier statement of the same string made: the last before number `i`; `i` if none did.
+ */
 static size_t
 made_before(const struct sql_lineage *l, size_t i, bool prepares, struct str name)
 {
