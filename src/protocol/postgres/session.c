@@ -8,12 +8,14 @@
 #include "base/log.h"
 #include "protocol/postgres/postgres.h"
 #include "protocol/postgres/startup.h"
+#include "sql/catalog.h"
 
 enum {
     IDLE_MS = 1000,     /* without a byte of the client: memory is given back */
     BOUNDARY_MS = 500,  /* for the end of a frame, before a farewell */
     TERMINATE_MS = 200, /* for telling the server that we leave */
     CANCEL_MS = 10000,
+    CATALOG_MS = 60000,
     LAST_CANCEL_MS = 2000,
 };
 
@@ -343,14 +345,44 @@ welcome(struct door *door, const struct pgstartup *start, const struct pgtarget 
     return e;
 }
 
+/* Whether it matters to this session what names mean: not before columns can be protected. */
+static bool
+catalog_is_wanted(const struct door *door)
+{
+    (void)door;
+    return false;
+}
+
+/* [waits] What names mean, if that matters; without it the session cannot be. `*bytes` is then
+ * the door's. */
+static enum err
+learn_catalog(struct door *door, struct pgtarget *target, struct str *bytes)
+{
+    struct catalog catalog;
+    enum err e;
+
+    if (!catalog_is_wanted(door))
+        return OK;
+    if ((e = door_catalog(door, 0, clock_monotonic_ms() + CATALOG_MS, bytes)) == OK)
+        e = catalog_open(*bytes, &catalog);
+    if (e != OK) {
+        (void)snprintf(target->sqlstate, sizeof(target->sqlstate), "57P03");
+        (void)snprintf(target->reason, sizeof(target->reason),
+                       "the gateway does not know the target's catalog: %.200s", err_text());
+    }
+    return e;
+}
+
 /* [waits] With a grant: the target, then the session. */
 static enum err
 serve_granted(struct door *door, struct pgstartup *start)
 {
+    struct str catalog = STR("");
     struct pgtarget target;
     enum err e;
 
-    e = pgtarget_open(door, &start->grant, &start->settings, &target);
+    if ((e = pgtarget_open(door, &start->grant, &start->settings, &target)) == OK)
+        e = learn_catalog(door, &target, &catalog);
     if (e != OK) {
         struct pgwire_failure failure = {
             .severity = "FATAL", .sqlstate = target.sqlstate, .message = str_from(target.reason)};
@@ -362,6 +394,7 @@ serve_granted(struct door *door, struct pgstartup *start)
         e = pgsession_run(door, &start->grant, &target);
     }
     pgtarget_close(&target);
+    door_catalog_release(catalog);
     return e;
 }
 
