@@ -58,6 +58,44 @@ def test_what_cannot_be_read_is_said_and_logged(story, test_db):
     assert story.status()["connections"] == "0"
 
 
+def test_those_who_ask_together_share_a_reading(story, database):
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        results = list(pool.map(lambda _: fields(read(story, database=database))["fingerprint"], range(12)))
+    assert len(set(results)) == 1
+    # The first began a reading; the others came before the second.
+    assert 1 <= len(re.findall(r"info keeper.* catalog_read resource=", story.log_text())) < 6
+
+
+def test_many_databases_are_read_one_after_the_other(story, test_db, database):
+    names = [f"{database[:40]}_{i}" for i in range(8)]
+    for name in names:
+        test_db.fresh_database(name)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            done = list(pool.map(lambda name: read(story, database=name, check=False), names))
+        assert all(d.returncode == 0 for d in done), [d.stderr for d in done]
+    finally:
+        for name in names:
+            test_db.sql(f'DROP DATABASE "{name}" WITH (FORCE)', database="postgres")
+
+
+def test_a_reading_uses_the_credential_in_force(gateway, test_db, authority):
+    g = gateway({"resources": {"other": resource(test_db, authority)}})
+    good = fields(read(g, "other"))
+    g.reload({"resources": {"other": resource(test_db, authority, user="app_md5")}})
+    assert fields(read(g, "other"))["fingerprint"] == good["fingerprint"]
+
+
+def test_a_definition_that_is_locked_is_waited_for_shortly(story, test_db, database):
+    test_db.sql("CREATE TABLE a (x int); CREATE VIEW v AS SELECT x FROM a", database=database)
+    migration = test_db.connect(database=database)
+    migration.cursor().execute("BEGIN; LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
+    done = read(story, database=database, check=False)
+    assert done.returncode == 1 and "55P03" in done.stderr
+    migration.close()
+    assert read(story, database=database).returncode == 0
+
+
 # --- targets that misbehave, played by hand ---
 
 QUERY = fakepg.message(b"C", b"BEGIN\0") + fakepg.message(b"Z", b"T")
@@ -141,8 +179,9 @@ def test_a_reader_is_a_sandboxed_process_with_its_target_and_the_keeper_alone(ga
         kinds = sorted(re.sub(r"\[.*|.*/", "", os.readlink(f"/proc/{pid}/fd/{fd}"))
                        for fd in os.listdir(f"/proc/{pid}/fd"))
         assert kinds == ["log", "memfd:catalog (deleted)", "socket:", "socket:"]
-        g.stop()
-        assert "shutting down" in future.result().stderr or future.result().returncode == 1
+        os.kill(pid, signal.SIGKILL)
+        g.deaths_expected = True
+        assert future.result().returncode == 1
 
 
 def test_stopping_does_not_wait_for_a_reader(gateway):
