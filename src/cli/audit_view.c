@@ -164,9 +164,10 @@ static void
 print_detail(FILE *out, const json_t *record)
 {
     static const char *const shown[] = {
-        "reason",    "event",   "service", "actor",  "action", "target",      "file",
-        "cut_bytes", "signal",  "rows",    "bytes",  "error",  "duration_us", "commands",
-        "denied",    "message", "path",    "digest", "detail", "text",        "rule"};
+        "reason",    "event",     "service", "actor",         "action",  "target",      "file",
+        "cut_bytes", "signal",    "rows",    "bytes",         "error",   "duration_us", "commands",
+        "denied",    "message",   "path",    "digest",        "detail",  "text",        "rule",
+        "masked",    "protected", "limit",   "masked_values", "detected"};
     struct str statement = member(record, "statement");
     bool cut = statement.len > STATEMENT_SHOWN_MAX;
 

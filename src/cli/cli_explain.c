@@ -14,6 +14,7 @@
 #include "fiber/fiber.h"
 #include "identity/jwt.h"
 #include "identity/local.h"
+#include "policy/limits.h"
 #include "policy/policy.h"
 #include "sql/facts.h"
 
@@ -361,6 +362,17 @@ print_verdict(const struct verdict *v)
 }
 
 static void
+print_limits(const struct limits *limits)
+{
+    struct buf text = buf_make(LIMITS_TEXT_MAX);
+
+    limits_write(limits, &text);
+    if (text.len != 0)
+        print_field("limits:", buf_str(&text));
+    buf_free(&text);
+}
+
+static void
 print_object(const struct demand *d)
 {
     if (d->kind == OBJECT_NONE) {
@@ -440,7 +452,7 @@ analyze(void *arg)
 {
     struct analysis *a = arg;
 
-    a->e = sql_analyze(a->text, a->arena, &a->facts);
+    a->e = sql_analyze(a->text, NULL, a->arena, &a->facts);
 }
 
 static int
@@ -461,6 +473,7 @@ explain_sql(const struct question *q, const struct scene *scene)
     command.n_demands = a.facts.n_demands;
     residual_decide(scene->residual, &command, q->wall_us, &v);
     print_verdict(&v);
+    print_limits(&v.limits);
     if (v.kind != VERDICT_ALLOW)
         print_allowed(q, scene);
     print_demands(q, scene, &command);

@@ -47,6 +47,10 @@ struct command {
     size_t n_demands;
     const struct bind_value *binds;
     size_t n_binds;
+    /* What the analysis found about protected columns; texts for people. */
+    struct str protected_use;    /* why the command may not run because of one; empty: it may */
+    struct str protected_column; /* the one that `protected_use` is about */
+    struct str masked;           /* those whose values will be masked: "public.t.c, public.t.d" */
 };
 
 #endif

@@ -271,8 +271,10 @@ check_resources(struct problems *p, const struct node *root, struct config *c)
     const struct node *resources = node_get(root, "resources");
     const struct node *node = resources == NULL ? NULL : resources->first;
 
-    for (size_t i = 0; i < c->n_resources && node != NULL; i++, node = node->next)
+    for (size_t i = 0; i < c->n_resources && node != NULL; i++, node = node->next) {
         check_target_tls(p, (struct config_resource *)&c->resources[i], node);
+        check_protection(p, (struct config_resource *)&c->resources[i], node);
+    }
 }
 
 void
@@ -348,5 +350,6 @@ check_files(struct problems *p, const struct node *root, const struct config *c)
         check_file(p, node_get(credential, "certificate"), resource->client_certificate, false);
         check_secret(p, node_get(credential, "key"), &resource->client_key);
         check_secret(p, node_get(credential, "password"), &resource->password);
+        check_secret(p, node_get(node, "mask_key"), &resource->mask_key);
     }
 }

@@ -12,6 +12,10 @@ void check_config(struct problems *p, const struct node *root, struct config *c)
 /* The policies' part of it. */
 void check_policies(struct problems *p, const struct node *root, struct config *c);
 
+/* The part of a resource's protected columns and detectors: entries become rules. */
+void check_protection(struct problems *p, struct config_resource *resource,
+                      const struct node *node);
+
 /* Whether the files that the configuration names are there and can be read. */
 void check_files(struct problems *p, const struct node *root, const struct config *c);
 

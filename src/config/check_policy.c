@@ -410,6 +410,9 @@ check_unique_name(struct problems *p, struct table *seen, struct str name,
 
     if (name.len == 0 || node == NULL)
         return;
+    if (str_is(name, "protect"))
+        problem_error(p, node->mark, NULL,
+                      "'protect' is what records name when a column's protection refuses");
     if ((first = table_get(seen, name)) != NULL)
         problem_error(p, node->mark, NULL, "a second policy called %s; the first is on line %u",
                       problem_quote(p, name), first->mark.line);

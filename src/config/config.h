@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "mask/rule.h"
 #include "policy/rule.h"
 
 enum { CONFIG_BYTES_MAX = 16 << 20 };
@@ -64,6 +65,14 @@ enum config_tls_mode { /* as gate/door.h's enum target_tls */
                        CONFIG_TLS_VERIFY_FULL,
 };
 
+/* One entry of `protect`, as it was written. */
+struct config_protect {
+    struct str_list columns; /* patterns of one to three parts */
+    struct str_list paths;   /* keys with dots between */
+    struct mask_rule mask;
+    bool lookup, write;
+};
+
 struct config_resource {
     struct str name;
     struct str protocol;
@@ -81,6 +90,13 @@ struct config_resource {
     size_t n_labels;
     struct str contact;           /* whom to ask for access; shown in refusals; may be empty */
     struct config_address listen; /* a port of its own, among config.listens too; port 0: none */
+    const struct config_protect *protect_entries;
+    size_t n_protect_entries;
+    const struct protect_rule *protect; /* one for each column and path of the entries */
+    size_t n_protect;
+    const struct detect_rule *detect;
+    size_t n_detect;
+    struct config_secret mask_key;
 };
 
 struct config {

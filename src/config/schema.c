@@ -2,6 +2,8 @@
 #include "config/schema.h"
 
 #include "base/log.h"
+#include "command/command.h"
+#include "mask/names.h"
 
 /* Where a value goes: a member, or the pointer and the count of a list. */
 #define AT(type, member)                                                                           \
@@ -17,14 +19,16 @@
         .name = NULL                                                                               \
     }
 
-#define SECOND 1
-#define MINUTE 60
-#define HOUR   (60 * MINUTE)
-#define DAY    (24 * HOUR)
-#define KIB    (1ULL << 10)
-#define MIB    (1ULL << 20)
-#define GIB    (1ULL << 30)
-#define TIB    (1ULL << 40)
+#define SECOND   1
+#define MINUTE   60
+#define HOUR     (60 * MINUTE)
+#define DAY      (24 * HOUR)
+#define KIB      (1ULL << 10)
+#define MIB      (1ULL << 20)
+#define GIB      (1ULL << 30)
+#define TIB      (1ULL << 40)
+
+#define ROWS_MAX 1000000000000ULL
 
 _Static_assert(LOG_LEVEL_DEBUG == 0 && LOG_LEVEL_ERROR == 3, "as log.level names them");
 _Static_assert(CONFIG_TLS_OFF == 0 && CONFIG_TLS_VERIFY_FULL == 3,
@@ -34,6 +38,8 @@ _Static_assert(COMMAND_CLASS_COUNT < 64, "one more bit for 'all'");
 /* What else is known when a protocol is added: nothing here but its name. */
 static const char *const protocols[] = {"postgres", NULL};
 static const char *const algorithms[] = {"RS256", "PS256", "ES256", "ES384", NULL};
+/* In the order in which schema_types.c reads them. */
+static const char *const masks[] = {"redact", "null", "hash", "email", NULL};
 /* In the order of enum command_class; schema_read.c knows that "all" follows them. */
 static const char *const classes[] = {
 #define X(symbol, name, doc) name,
@@ -245,6 +251,64 @@ static const struct schema_field
     label_value = {.name = "", .type = &type_one_value, AT(rule_label, values)},
     label_values = {.name = "", .type = &type_list, STRINGS_AT(rule_label, values), .item = &value_item, .min = 1};
 
+static const struct schema_object mask = {
+    .title = "'mask'", .doc = "A mask that needs to know more.",
+    .exactly_one = WORDS("partial", "fixed"),
+    .fields = (const struct schema_field[]){
+        {.name = "partial", .type = &type_integer, AT(mask_rule, keep), .min = 1, .max = MASK_KEEP_MAX,
+         .example = "4", .doc = "Hides all but so many characters at the end."},
+        {.name = "fixed", .type = &type_text, AT(mask_rule, fixed), .example = "\"(hidden)\"",
+         .doc = "Shows this text instead."},
+        END,
+    },
+};
+
+static const struct schema_field
+    column_item = {.name = "", .type = &type_column},
+    key_path_item = {.name = "", .type = &type_key_path};
+
+static const struct schema_object protect = {
+    .title = "an entry of 'protect'",
+    .doc = "Columns whose values agents may not see. They are masked in answers; a command that "
+           "uses them in another way is refused.",
+    .fields = (const struct schema_field[]){
+        {.name = "columns", .type = &type_list, STRINGS_AT(config_protect, columns), .item = &column_item,
+         .required = true, .min = 1, .example = "[public.customers.ssn, \"*.email\"]",
+         .doc = "Patterns of one to three parts; parts that are left out are `*`. Names are those "
+                "that the database has: `ssn`, not `SSN`. In double quotes a part may hold dots and "
+                "spaces: `'public.\"Customer Notes\".\"SSN Copy\"'`."},
+        {.name = "paths", .type = &type_list, STRINGS_AT(config_protect, paths), .item = &key_path_item, .min = 1,
+         .example = "[card.number]",
+         .doc = "Keys to the values inside the column's JSON documents. Default: the whole column."},
+        {.name = "mask", .type = &type_mask, AT(config_protect, mask), .words = masks, .object = &mask,
+         .fallback = "redact", .example = "{partial: 4}",
+         .doc = "What is shown instead: a fixed sign, NULL, a keyed hash that keeps equal values equal "
+                "(needs `mask_key`), or an address with its first letter and top-level domain."},
+        {.name = "lookup", .type = &type_enum, AT(config_protect, lookup), .words = WORDS("none", "equality"),
+         .fallback = "none", .example = "equality",
+         .doc = "`equality` lets `WHERE` compare the column for equality with one whole value."},
+        {.name = "write", .type = &type_boolean, AT(config_protect, write), .fallback = "false", .example = "true",
+         .doc = "Whether new values may be written into the columns."},
+        END,
+    },
+};
+
+static const struct schema_object detector = {
+    .title = "a detector", .doc = "A detector of your own.",
+    .fields = (const struct schema_field[]){
+        {.name = "name", .type = &type_name, AT(detect_rule, name), .required = true, .example = "ticket",
+         .doc = "How records call it."},
+        {.name = "pattern", .type = &type_regex, AT(detect_rule, pattern), .required = true,
+         .example = "'TKT-[0-9]{6}'", .doc = "What it finds."},
+        END,
+    },
+};
+
+static const struct schema_field
+    protect_item = {.name = "", .type = &type_object, .object = &protect},
+    detect_item = {.name = "", .type = &type_detector, .words = mask_detector_names, .noun = "detector",
+                   .object = &detector};
+
 static const struct schema_object resource = {
     .title = "a resource", .doc = "A target that agents reach through the gateway.",
     .fields = (const struct schema_field[]){
@@ -277,6 +341,16 @@ static const struct schema_object resource = {
          .doc = "Whom to ask for access; refusals say so."},
         {.name = "listen", .type = &type_listen, AT(config_resource, listen), .example = "127.0.0.1:6432",
          .doc = "A port of its own, for clients whose user name is fixed."},
+        {.name = "protect", .type = &type_list,
+         LIST_AT(config_resource, protect_entries, n_protect_entries, struct config_protect),
+         .item = &protect_item, .min = 1, .example = "[{columns: [public.customers.ssn], mask: redact}]",
+         .doc = "Columns whose values agents may not see."},
+        {.name = "detect", .type = &type_list, LIST_AT(config_resource, detect, n_detect, struct detect_rule),
+         .item = &detect_item, .min = 1, .example = "[email, card, {name: ticket, pattern: 'TKT-[0-9]{6}'}]",
+         .doc = "What is overwritten wherever it is found in an answer."},
+        {.name = "mask_key", .type = &type_secret, AT(config_resource, mask_key),
+         .example = "{file: /run/secrets/analytics-mask}",
+         .doc = "The secret of its hash masks, at least 16 bytes. Read by the keeper only."},
         END,
     },
 };
@@ -294,7 +368,7 @@ static const struct schema_field
 
 static const struct schema_object who = {
     .title = "'who'", .doc = "To whom the policy applies. Conditions that are left out hold for everyone.",
-    .not_empty = true,
+    .not_empty = "condition",
     .fields = (const struct schema_field[]){
         {.name = "subjects", .type = &type_list, STRINGS_AT(policy_rule, subjects), .item = &glob_item, .min = 1,
          .example = "[\"agent-*\"]", .doc = "Names of principals; patterns."},
@@ -311,7 +385,7 @@ static const struct schema_object who = {
 
 static const struct schema_object which = {
     .title = "'resources'", .doc = "On which resources. Conditions that are left out hold for all of them.",
-    .not_empty = true,
+    .not_empty = "condition",
     .fields = (const struct schema_field[]){
         {.name = "names", .type = &type_list, STRINGS_AT(policy_rule, resources), .item = &glob_item, .min = 1,
          .example = "[analytics, \"test-*\"]", .doc = "Names of resources; patterns."},
@@ -325,7 +399,7 @@ static const struct schema_object which = {
 };
 
 static const struct schema_object when = {
-    .title = "a window in 'when'", .doc = "A window of time, UTC.", .not_empty = true,
+    .title = "a window in 'when'", .doc = "A window of time, UTC.", .not_empty = "condition",
     .fields = (const struct schema_field[]){
         {.name = "days", .type = &type_set, AT(rule_time, days), .item = &day_item, .min = 1,
          .example = "[mon-fri]", .doc = "The days on which the window begins. Default: every day."},
@@ -333,6 +407,35 @@ static const struct schema_object when = {
          .doc = "When it begins. Default: \"00:00\"."},
         {.name = "to", .type = &type_time, AT(rule_time, to_minute), .example = "\"18:00\"",
          .doc = "When it ends; earlier than `from` means on the next day. Default: \"24:00\"."},
+        END,
+    },
+};
+
+static const struct schema_object rule_limits = {
+    .title = "'limits'",
+    .doc = "What bounds the commands that the policy allows. Where several policies apply to a "
+           "command, the smallest of each limit counts.",
+    .not_empty = "limit",
+    .fields = (const struct schema_field[]){
+        {.name = "rows_per_command", .type = &type_integer, AT(policy_rule, limits.rows_per_command),
+         .min = 1, .max = ROWS_MAX, .example = "10000", .doc = "Rows that one command may deliver."},
+        {.name = "bytes_per_command", .type = &type_size, AT(policy_rule, limits.bytes_per_command),
+         .min = 1, .max = TIB, .example = "10MiB", .doc = "Bytes of rows that one command may deliver."},
+        {.name = "rows_per_session", .type = &type_integer, AT(policy_rule, limits.rows_per_session),
+         .min = 1, .max = ROWS_MAX, .example = "100000",
+         .doc = "Rows that all commands of a session together may deliver."},
+        {.name = "seconds_per_command", .type = &type_duration, AT(policy_rule, limits.seconds_per_command),
+         .min = SECOND, .max = DAY, .example = "30s", .doc = "How long one command may run."},
+        {.name = "max_affected_rows", .type = &type_integer, AT(policy_rule, limits.max_affected_rows),
+         .min = 1, .max = ROWS_MAX, .example = "100",
+         .doc = "Rows that one command may change; one that changes more is rolled back."},
+        {.name = "max_tables", .type = &type_integer, AT(policy_rule, limits.max_tables),
+         .min = 1, .max = COMMAND_DEMANDS_MAX, .example = "5",
+         .doc = "Tables that one command may name, the system's catalogs not counted."},
+        {.name = "require_where", .type = &type_boolean, AT(policy_rule, limits.require_where), .example = "true",
+         .doc = "Refuses what is of class `mass-write`: UPDATE and DELETE need a WHERE that narrows."},
+        {.name = "read_only", .type = &type_boolean, AT(policy_rule, limits.read_only), .example = "true",
+         .doc = "Refuses every effect but `read` and `session`."},
         END,
     },
 };
@@ -345,7 +448,7 @@ static const struct schema_object policy = {
            "match. Nothing is allowed unless a policy allows it, and an explicit deny wins over "
            "every allow.",
     .exactly_one = WORDS("allow", "deny"),
-    .needs = (const struct schema_need[]){{"commands", "deny"}, {NULL, NULL}},
+    .needs = (const struct schema_need[]){{"commands", "deny"}, {"limits", "allow"}, {NULL, NULL}},
     .fields = (const struct schema_field[]){
         {.name = "name", .type = &type_text, AT(policy_rule, name), .required = true, .example = "analysts read",
          .doc = "Shown in refusals and records. Unique."},
@@ -376,6 +479,8 @@ static const struct schema_object policy = {
          .doc = "Denies, in these words to the agent: every command, or those that `commands` names."},
         {.name = "commands", .type = &type_set, AT(policy_rule, classes), .item = &class_item, .min = 1,
          .example = "[drop-database]", .doc = "The command classes that `deny` is about. Default: all."},
+        {.name = "limits", .type = &type_object, .object = &rule_limits, .example = "{rows_per_command: 10000}",
+         .doc = "What bounds that which `allow` allows. Default: nothing."},
         END,
     },
 };

@@ -12,6 +12,7 @@
 enum schema_shape {
     SHAPE_SCALAR,
     SHAPE_SECRET,  /* {file: …}, {env: …} or a scalar */
+    SHAPE_VARIANT, /* one of `words`, or a mapping as `object` says */
     SHAPE_OBJECT,  /* known keys, `object` */
     SHAPE_LIST,    /* of `item`; one scalar counts as a list of itself */
     SHAPE_SET,     /* a list of scalars read into one integer, bit by bit */
@@ -42,7 +43,7 @@ struct schema_object {
     const char *title;
     const char *doc;
     const struct schema_field *fields; /* ended by one without a name */
-    bool not_empty;                    /* at least one key */
+    const char *not_empty;             /* if at least one key is needed: what a key is */
     const char *const *exactly_one;    /* of these keys, ended by NULL; or NULL */
     const struct schema_need *needs;   /* a key that makes no sense without another */
 };
@@ -83,8 +84,8 @@ extern const struct schema_object schema_config;
 extern const struct schema_type type_text, type_message, type_value, type_name, type_path,
     type_word, type_enum, type_integer, type_boolean, type_duration, type_size, type_address,
     type_listen, type_secret, type_key, type_url, type_glob, type_claim_path, type_network,
-    type_time, type_class, type_day, type_one_value, type_object, type_list, type_set, type_mapping,
-    type_either;
+    type_time, type_class, type_day, type_one_value, type_regex, type_column, type_key_path,
+    type_mask, type_detector, type_object, type_list, type_set, type_mapping, type_either;
 
 /* Validates the tree and fills `*config`, all of whose memory is in the problems' arena. What is
  * wrong is in the problems; its place in `*config` then holds zeroes. */

@@ -85,7 +85,10 @@ has_enough(struct schema_reader *r, const struct schema_field *f, const struct n
 static const struct node *
 list_of(struct schema_reader *r, const struct schema_field *f, const struct node *n)
 {
-    if (n->kind == NODE_LIST || (n->kind == NODE_SCALAR && f->item->type->shape == SHAPE_SCALAR))
+    enum schema_shape shape = f->item->type->shape;
+
+    if (n->kind == NODE_LIST ||
+        (n->kind == NODE_SCALAR && (shape == SHAPE_SCALAR || shape == SHAPE_VARIANT)))
         return n;
     schema_refuse(r, f, n, NULL);
     return NULL;
@@ -187,12 +190,26 @@ read_scalar(struct schema_reader *r, const struct schema_field *f, const struct 
 }
 
 static void
+read_variant(struct schema_reader *r, const struct schema_field *f, const struct node *n, void *to)
+{
+    if (n->kind == NODE_LIST)
+        schema_refuse(r, f, n, NULL);
+    else if (n->kind == NODE_MAPPING)
+        read_object(r, f->object, n, to);
+    else
+        f->type->read(r, f, n, to);
+}
+
+static void
 read_value(struct schema_reader *r, const struct schema_field *f, const struct node *n, void *base)
 {
     switch (f->type->shape) {
     case SHAPE_SCALAR:
     case SHAPE_SECRET:
         read_scalar(r, f, n, (char *)base + f->offset);
+        break;
+    case SHAPE_VARIANT:
+        read_variant(r, f, n, (char *)base + f->offset);
         break;
     case SHAPE_OBJECT:
         if (n->kind != NODE_MAPPING)
@@ -285,8 +302,10 @@ check_keys(struct schema_reader *r, const struct schema_object *o, const struct 
     struct buf choices = buf_make(PROBLEM_TEXT_MAX);
     unsigned found = 0;
 
-    if (o->not_empty && n->n == 0)
-        problem_error(r->problems, n->mark, "name at least one condition", "%s is empty", r->label);
+    if (o->not_empty != NULL && n->n == 0)
+        problem_error(r->problems, n->mark,
+                      problem_format(r->problems, "name at least one %s", o->not_empty),
+                      "%s is empty", r->label);
     for (const char *const *key = o->exactly_one; key != NULL && *key != NULL; key++) {
         found += node_get(n, *key) != NULL;
         buf_printf(&choices, "%s'%s'",

@@ -191,6 +191,26 @@ READER(read_enum)
         store(f, to, index);
 }
 
+/* `null` is a word here, in quotes or not. */
+READER(read_mask)
+{
+    static const enum mask_kind kinds[] = {MASK_REDACT, MASK_NULL, MASK_HASH, MASK_EMAIL};
+    uint64_t index;
+
+    if (n->value.len == 0)
+        schema_refuse(r, f, n, NULL);
+    else if (find_word(r, f, n, &index))
+        ((struct mask_rule *)to)->kind = kinds[index]; /* as schema.c lists the words */
+}
+
+READER(read_detector)
+{
+    uint64_t index;
+
+    if (find_word(r, f, n, &index))
+        ((struct detect_rule *)to)->name = n->value;
+}
+
 READER(read_class)
 {
     uint64_t index;
@@ -644,6 +664,13 @@ const struct schema_type
     type_one_value = {"value", "a word or number", SHAPE_SCALAR, NULL, NULL, read_one_value},
     type_secret = {"secret", "a secret: {file: PATH}, {env: NAME} or text", SHAPE_SECRET, "string", NULL, read_secret},
     type_key = {"key file", "the path of a key, {file: PATH} or {env: NAME}", SHAPE_SECRET, "string", NULL, read_key},
+    type_regex = TEXT("regular expression", "a regular expression (PCRE2)", NULL, read_text),
+    type_column = TEXT("column pattern", "a pattern of columns: column, table.column or schema.table.column; "
+                       "what holds a dot or a space in double quotes", NULL, read_text),
+    type_key_path = TEXT("key path", "keys with dots between, such as card.number", NULL, read_text),
+    type_mask = {"mask", "redact, null, hash, email, {partial: N} or {fixed: TEXT}", SHAPE_VARIANT, NULL, NULL, read_mask},
+    type_detector = {"detector", "the name of a built-in detector, or {name: NAME, pattern: REGULAR EXPRESSION}",
+                     SHAPE_VARIANT, NULL, NULL, read_detector},
     type_object = STRUCTURE("mapping", "a mapping", SHAPE_OBJECT),
     type_list = STRUCTURE("list", "a list", SHAPE_LIST),
     type_set = STRUCTURE("list", "a list", SHAPE_SET),

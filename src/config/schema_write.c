@@ -8,6 +8,7 @@
 enum { PATH_BYTES = 128, SCHEMA_BYTES_MAX = 4 << 20 };
 
 static void write_field(struct json *j, const struct schema_field *f);
+static void write_object(struct json *j, const struct schema_object *o);
 
 static void
 write_words(struct json *j, const char *const *words)
@@ -79,13 +80,19 @@ write_array(struct json *j, const struct schema_field *f)
 static void
 write_list(struct json *j, const struct schema_field *f)
 {
-    if (f->item->type->shape != SHAPE_SCALAR) {
+    if (f->item->type->shape != SHAPE_SCALAR && f->item->type->shape != SHAPE_VARIANT) {
         write_array(j, f);
         return;
     }
     json_key(j, "anyOf");
     json_open(j, '[');
-    write_field(j, f->item);
+    if (f->item->type->shape == SHAPE_VARIANT) {
+        json_open(j, '{');
+        write_words(j, f->item->words);
+        json_close(j, '}');
+    } else {
+        write_field(j, f->item);
+    }
     json_open(j, '{');
     write_array(j, f);
     json_close(j, '}');
@@ -111,6 +118,27 @@ write_either(struct json *j, const struct schema_field *f)
     json_open(j, '[');
     write_field(j, f->mapping);
     write_field(j, f->list);
+    json_close(j, ']');
+}
+
+/* `null` as a word is what YAML takes for null, unless it is in quotes. */
+static void
+write_variant(struct json *j, const struct schema_field *f)
+{
+    bool null = false;
+
+    json_key(j, "anyOf");
+    json_open(j, '[');
+    json_open(j, '{');
+    write_words(j, f->words);
+    json_close(j, '}');
+    for (const char *const *word = f->words; *word != NULL; word++)
+        null |= strcmp(*word, "null") == 0;
+    if (null)
+        json_raw(j, STR("{\"type\":\"null\"}"));
+    json_open(j, '{');
+    write_object(j, f->object);
+    json_close(j, '}');
     json_close(j, ']');
 }
 
@@ -209,6 +237,9 @@ write_shape(struct json *j, const struct schema_field *f)
         break;
     case SHAPE_SECRET:
         write_secret(j);
+        break;
+    case SHAPE_VARIANT:
+        write_variant(j, f);
         break;
     case SHAPE_OBJECT:
         write_object(j, f->object);
@@ -340,6 +371,8 @@ describe_value(struct buf *out, const struct schema_field *f)
             describe_words(out, f->words);
         else
             buf_put_text(out, f->type->name);
+        if (f->type->shape == SHAPE_VARIANT)
+            buf_put_text(out, ", or a mapping");
         if (f->max != 0)
             buf_printf(out, ", %s", schema_range(f, range));
     }
@@ -381,7 +414,7 @@ write_row(struct buf *out, const struct schema_field *f)
 static const struct schema_object *
 object_within(const struct schema_field *f)
 {
-    while (f->type->shape != SHAPE_OBJECT) {
+    while (f->type->shape != SHAPE_OBJECT && f->type->shape != SHAPE_VARIANT) {
         f = f->type->shape == SHAPE_EITHER ? f->list : f->item;
         if (f == NULL)
             return NULL;
@@ -422,6 +455,7 @@ write_section(struct buf *out, const char *path, const struct schema_object *o)
             continue;
         snprintf(below, sizeof(below), "%s%s%s%s", path, path[0] == '\0' ? "" : ".", f->name,
                  f->type->shape == SHAPE_OBJECT    ? ""
+                 : f->type->shape == SHAPE_VARIANT ? ""
                  : f->type->shape == SHAPE_MAPPING ? ".NAME"
                                                    : "[]");
         write_section(out, below, within);
@@ -433,9 +467,9 @@ static void
 write_types(struct buf *out)
 {
     static const struct schema_type *const types[] = {
-        &type_name, &type_address, &type_listen, &type_url, &type_duration,
-        &type_size, &type_network, &type_time,   &type_day, &type_claim_path,
-        &type_glob, &type_value,   &type_secret, &type_key,
+        &type_name,    &type_address, &type_listen, &type_url,        &type_duration, &type_size,
+        &type_network, &type_time,    &type_day,    &type_claim_path, &type_glob,     &type_value,
+        &type_secret,  &type_key,     &type_column, &type_key_path,   &type_regex,
     };
 
     buf_put_text(out, "\n## Values\n\n| value | written as |\n|---|---|\n");

@@ -20,6 +20,7 @@ enum {
     ARENA_BYTES_MAX = 1 << 20,
     TRUST_BYTES_MAX = 4 << 20,
     CERTIFICATE_BYTES_MAX = 64 << 10,
+    PROTECTION_ARENA_MAX = 4 * PROTECTION_BYTES_MAX, /* what was read is larger than the bytes */
 };
 
 /* A file of the keeper's; -1: none. */
@@ -73,6 +74,13 @@ ledger_is_gone(void *arg)
     break_off(arg);
 }
 
+static void
+close_if_open(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
 static enum err
 read_residual(int fd, struct residual **out)
 {
@@ -85,18 +93,59 @@ read_residual(int fd, struct residual **out)
     return e;
 }
 
+static enum err
+decode_protection(struct str bytes, struct gate_rules *rules)
+{
+    struct protection *protection;
+    enum err e;
+
+    if ((rules->home = arena_new(PROTECTION_ARENA_MAX)) == NULL ||
+        (protection = arena_alloc(rules->home, sizeof(*protection))) == NULL)
+        e = fail(ERR_NOMEM, "no memory for what the resource protects");
+    else if ((e = protection_decode(bytes, rules->home, protection)) == OK)
+        rules->protection = protection;
+    if (e != OK)
+        arena_free(rules->home);
+    return e;
+}
+
+static enum err
+read_protection(int fd, struct gate_rules *rules)
+{
+    struct buf bytes = buf_make(PROTECTION_BYTES_MAX + 1);
+    enum err e;
+
+    if ((e = ipc_read_shared(fd, &bytes)) == OK)
+        e = decode_protection(buf_str(&bytes), rules);
+    buf_free_secret(&bytes); /* it holds a key */
+    return e;
+}
+
+/* The rules from two descriptors of a message; on OK they are the caller's. */
+static enum err
+take_rules(struct ipc_packet *packet, size_t residual_at, size_t protection_at,
+           struct gate_rules *rules)
+{
+    int residual = ipc_take_fd(packet, residual_at);
+    int protection = ipc_take_fd(packet, protection_at);
+    enum err e = residual < 0 || protection < 0 ? fail(ERR_PROTOCOL, "rules that are not whole")
+                                                : read_residual(residual, &rules->residual);
+
+    if (e == OK && (e = read_protection(protection, rules)) != OK)
+        residual_free(rules->residual);
+    close_if_open(residual);
+    close_if_open(protection);
+    return e;
+}
+
 static void
 take_policy(struct door *d, struct ipc_packet *packet)
 {
-    int fd = ipc_take_fd(packet, 0);
-    struct residual *residual;
+    struct gate_rules rules = {.policy_hash = packet->message.policy.policy_hash};
 
-    if (d->gate == NULL || fd < 0 || read_residual(fd, &residual) != OK)
+    if (d->gate == NULL || take_rules(packet, 0, 1, &rules) != OK ||
+        gate_replace_rules(d->gate, &rules) != OK)
         break_off(d); /* the rules in force are unknown: fail closed */
-    else
-        gate_replace_policy(d->gate, residual, packet->message.policy.policy_hash);
-    if (fd >= 0)
-        close(fd);
 }
 
 static void
@@ -247,13 +296,6 @@ make_private(struct door *d)
 }
 
 static void
-close_if_open(int fd)
-{
-    if (fd >= 0)
-        close(fd);
-}
-
-static void
 free_private(struct door *d)
 {
     struct door_private *p = d->private;
@@ -351,37 +393,20 @@ copy_grant(struct door_private *p, const struct ipc_granted *granted, struct gra
     return keep_text(p, &out->cancel_secret);
 }
 
-/* Opens the gate by the residual that came with the grant. */
+/* The grant's texts and its descriptors, but the second and those from `*next` on. */
 static enum err
-open_gate(struct door *d, struct ipc_packet *packet)
-{
-    int fd = ipc_take_fd(packet, 1);
-    struct residual *residual;
-    enum err e;
-
-    if (fd < 0)
-        return fail(ERR_PROTOCOL, "a grant without its policy");
-    e = read_residual(fd, &residual);
-    close(fd);
-    if (e == OK)
-        e = gate_open(residual, packet->message.granted.policy_hash, d->private->ledger, &d->gate);
-    return e;
-}
-
-/* The grant's texts, and its descriptors but the second. */
-static enum err
-take_target(struct door_private *p, struct ipc_packet *packet, struct grant *grant)
+take_target(struct door_private *p, struct ipc_packet *packet, struct grant *grant, size_t *next)
 {
     const struct ipc_granted *granted = &packet->message.granted;
-    size_t next = 2;
     enum err e;
 
+    *next = 2;
     if ((e = copy_grant(p, granted, grant)) != OK)
         return e;
     if ((granted->flags & IPC_GRANT_TRUST) != 0)
-        p->trust_fd = ipc_take_fd(packet, next++);
+        p->trust_fd = ipc_take_fd(packet, (*next)++);
     if ((granted->flags & IPC_GRANT_CERTIFICATE) != 0)
-        p->certificate_fd = ipc_take_fd(packet, next);
+        p->certificate_fd = ipc_take_fd(packet, (*next)++);
     if ((grant->target_fd = ipc_take_fd(packet, 0)) < 0)
         return fail(ERR_PROTOCOL, "a grant without its target");
     return OK;
@@ -390,13 +415,19 @@ take_target(struct door_private *p, struct ipc_packet *packet, struct grant *gra
 static enum err
 take_grant(struct door *d, struct ipc_packet *packet, struct grant *grant)
 {
+    const struct ipc_granted *granted = &packet->message.granted;
+    struct gate_rules rules = {.policy_hash = granted->policy_hash};
+    size_t next;
     enum err e;
 
     if (d->gate != NULL)
         return fail(ERR_PROTOCOL, "a second grant");
-    if ((e = open_gate(d, packet)) != OK)
+    if ((granted->flags & IPC_GRANT_PROTECTION) == 0)
+        return fail(ERR_PROTOCOL, "a grant without what the resource protects");
+    if ((e = take_target(d->private, packet, grant, &next)) != OK ||
+        (e = take_rules(packet, 1, next, &rules)) != OK)
         return e;
-    return take_target(d->private, packet, grant);
+    return gate_open(&rules, d->private->ledger, &d->gate);
 }
 
 /* The keeper was not asked, or did not answer: the record is ours to make. */
@@ -642,13 +673,14 @@ begin_reading(struct door *d, struct grant *grant, int *file)
 {
     struct ipc_read_begin question = {};
     struct ipc_packet *packet;
+    size_t next;
     enum err e;
 
     if ((e = keeper_link_ask(d->private->keeper, IPC_TYPE_READ_BEGIN, &question,
                              d->handshake_deadline_ms, &packet)) != OK)
         return e;
     if (packet->type == IPC_TYPE_GRANTED)
-        e = take_target(d->private, packet, grant);
+        e = take_target(d->private, packet, grant, &next);
     else
         e = fail(ERR_PROTOCOL, "unexpected answer %s", ipc_type_name(packet->type));
     if (e == OK && (*file = ipc_take_fd(packet, 1)) < 0) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "fiber/fiber.h"
 #include "gate/gate_open.h"
@@ -10,23 +11,31 @@
 
 enum { POLICY_HASH_MAX = 64, END_TEXT_MAX = 512, FIRST_IN_FLIGHT = 16, IN_FLIGHT_MAX = 1 << 16 };
 
-/* A command that was admitted and has no outcome yet. */
-struct in_flight {
-    uint64_t id; /* 0: free */
-    int64_t started_us;
-};
-
-struct policy_in_force {
+/* Rules that were given to the gate, from the keeper's newest to those that still have users. */
+struct edition {
+    struct edition *older;
+    uint64_t number;
+    size_t in_flight; /* commands admitted under it, without an outcome */
     struct residual *residual;
+    struct arena *home;
+    const struct protection *protection;
     char hash[POLICY_HASH_MAX];
     size_t hash_len;
 };
 
+/* A command that was admitted and has no outcome yet. */
+struct in_flight {
+    uint64_t id; /* 0: free */
+    int64_t started_us;
+    struct edition *edition;
+};
+
 struct gate {
-    struct policy_in_force policy;
-    struct policy_in_force next; /* residual NULL: none waits */
+    struct edition *newest;   /* by which the next command is decided */
+    struct edition *in_force; /* by which the last one was */
     struct ledger_link *ledger;
     uint64_t last_id;
+    uint64_t rows;               /* delivered */
     struct in_flight *in_flight; /* by id modulo the size, a power of two */
     size_t n_in_flight;
     enum gate_end end;
@@ -35,17 +44,56 @@ struct gate {
 };
 
 static void
-set_policy(struct policy_in_force *p, struct residual *residual, struct str hash)
+free_edition(struct edition *edition)
 {
-    residual_free(p->residual);
-    p->residual = residual;
-    p->hash_len = hash.len < POLICY_HASH_MAX ? hash.len : POLICY_HASH_MAX;
-    memcpy(p->hash, hash.ptr, p->hash_len);
+    residual_free(edition->residual);
+    arena_free(edition->home);
+    free(edition);
+}
+
+static enum err
+add_edition(struct gate *g, const struct gate_rules *rules)
+{
+    static const struct protection nothing;
+    struct edition *edition = calloc(1, sizeof(*edition));
+
+    if (edition == NULL) {
+        residual_free(rules->residual);
+        arena_free(rules->home);
+        return fail(ERR_NOMEM, "no memory for the rules of a session");
+    }
+    edition->residual = rules->residual;
+    edition->home = rules->home;
+    edition->protection = rules->protection != NULL ? rules->protection : &nothing;
+    edition->hash_len = rules->policy_hash.len < POLICY_HASH_MAX ? rules->policy_hash.len
+                                                                 : POLICY_HASH_MAX;
+    memcpy(edition->hash, rules->policy_hash.ptr, edition->hash_len);
+    edition->number = g->newest == NULL ? 1 : g->newest->number + 1;
+    edition->older = g->newest;
+    g->newest = edition;
+    return OK;
+}
+
+/* Frees what was replaced and has no users any more. */
+static void
+drop_old_editions(struct gate *g)
+{
+    struct edition **link = &g->newest->older;
+
+    while (*link != NULL) {
+        struct edition *edition = *link;
+
+        if (edition->in_flight > 0) {
+            link = &edition->older;
+            continue;
+        }
+        *link = edition->older;
+        free_edition(edition);
+    }
 }
 
 enum err
-gate_open(struct residual *residual, struct str policy_hash, struct ledger_link *ledger,
-          struct gate **out)
+gate_open(const struct gate_rules *rules, struct ledger_link *ledger, struct gate **out)
 {
     struct gate *g = calloc(1, sizeof(*g));
 
@@ -53,12 +101,17 @@ gate_open(struct residual *residual, struct str policy_hash, struct ledger_link 
         g->in_flight = calloc(FIRST_IN_FLIGHT, sizeof(*g->in_flight));
     if (g == NULL || g->in_flight == NULL) {
         free(g);
-        residual_free(residual);
+        residual_free(rules->residual);
+        arena_free(rules->home);
         return fail(ERR_NOMEM, "no memory for the gate");
     }
+    if (add_edition(g, rules) != OK) {
+        gate_close(g);
+        return fail(ERR_NOMEM, "no memory for the gate");
+    }
+    g->in_force = g->newest;
     g->n_in_flight = FIRST_IN_FLIGHT;
     g->ledger = ledger;
-    set_policy(&g->policy, residual, policy_hash);
     *out = g;
     return OK;
 }
@@ -68,16 +121,46 @@ gate_close(struct gate *g)
 {
     if (g == NULL)
         return;
-    residual_free(g->policy.residual);
-    residual_free(g->next.residual);
+    while (g->newest != NULL) {
+        struct edition *edition = g->newest;
+
+        g->newest = edition->older;
+        free_edition(edition);
+    }
     free(g->in_flight);
     free(g);
 }
 
-void
-gate_replace_policy(struct gate *g, struct residual *residual, struct str policy_hash)
+enum err
+gate_replace_rules(struct gate *g, const struct gate_rules *rules)
 {
-    set_policy(&g->next, residual, policy_hash);
+    return add_edition(g, rules);
+}
+
+const struct protection *
+gate_protection(const struct gate *g)
+{
+    return g->newest->protection;
+}
+
+uint64_t
+gate_edition(const struct gate *g)
+{
+    return g->newest->number;
+}
+
+uint64_t
+gate_rows_left(const struct gate *g, const struct limits *l)
+{
+    if (l->rows_per_session == 0)
+        return UINT64_MAX;
+    return l->rows_per_session > g->rows ? l->rows_per_session - g->rows : 0;
+}
+
+void
+gate_count_rows(struct gate *g, uint64_t n)
+{
+    g->rows = n > UINT64_MAX - g->rows ? UINT64_MAX : g->rows + n;
 }
 
 void
@@ -110,10 +193,8 @@ check_open(struct gate *g)
 {
     if (g->end != GATE_OPEN)
         return fail(ERR_UNAVAILABLE, "%s", g->end_text);
-    if (g->next.residual != NULL) {
-        set_policy(&g->policy, g->next.residual, (struct str){g->next.hash, g->next.hash_len});
-        g->next.residual = NULL;
-    }
+    g->in_force = g->newest;
+    drop_old_editions(g);
     return OK;
 }
 
@@ -150,7 +231,8 @@ remember_start(struct gate *g, uint64_t id)
     while (slot_of(g, id)->id != 0)
         if ((e = grow_in_flight(g)) != OK)
             return e;
-    *slot_of(g, id) = (struct in_flight){id, clock_monotonic_us()};
+    *slot_of(g, id) = (struct in_flight){id, clock_monotonic_us(), g->in_force};
+    g->in_force->in_flight++;
     return OK;
 }
 
@@ -165,18 +247,36 @@ static enum err
 hand_over_intent(struct gate *g, const struct command *command, const struct admission *admission)
 {
     const struct verdict *verdict = &admission->verdict;
+    bool denied = verdict->kind == VERDICT_DENY;
+    bool by_protect = denied && command->protected_use.len > 0 &&
+                      verdict->message.ptr == command->protected_use.ptr;
     struct record_intent intent = {
         .command = admission->id,
         .verdict = verdict->kind,
         .rule = verdict->rule,
         .message = verdict->message,
-        .policy_hash = {g->policy.hash, g->policy.hash_len},
+        .policy_hash = {g->in_force->hash, g->in_force->hash_len},
         .subject = command,
         .decisive = index_of(command, verdict->demand),
+        .masked = denied ? STR("") : command->masked,
+        .protected_column = by_protect ? command->protected_column : STR(""),
     };
 
     record_put_intent(ledger_link_frames(g->ledger), clock_wall_us(), &intent);
     return ledger_link_flush(g->ledger);
+}
+
+static void
+decide(const struct gate *g, const struct command *command, struct verdict *v)
+{
+    residual_decide(g->in_force->residual, command, clock_wall_us(), v);
+    if (v->kind == VERDICT_DENY)
+        return;
+    if (command->protected_use.len > 0)
+        *v = (struct verdict){
+            .kind = VERDICT_DENY, .rule = STR("protect"), .message = command->protected_use};
+    else if (v->kind == VERDICT_ALLOW && command->masked.len > 0)
+        v->kind = VERDICT_MODIFY;
 }
 
 enum err
@@ -187,8 +287,8 @@ gate_admit(struct gate *g, const struct command *command, struct admission *out)
     if ((e = check_open(g)) != OK)
         return e;
     out->id = ++g->last_id;
-    residual_decide(g->policy.residual, command, clock_wall_us(), &out->verdict);
-    if (out->verdict.kind == VERDICT_ALLOW && (e = remember_start(g, out->id)) != OK)
+    decide(g, command, &out->verdict);
+    if (gate_runs(&out->verdict) && (e = remember_start(g, out->id)) != OK)
         return e;
     return hand_over_intent(g, command, out);
 }
@@ -200,7 +300,7 @@ gate_decide(struct gate *g, const struct command *command, struct verdict *out)
 
     if ((e = check_open(g)) != OK)
         return e;
-    residual_decide(g->policy.residual, command, clock_wall_us(), out);
+    decide(g, command, out);
     return OK;
 }
 
@@ -226,12 +326,16 @@ gate_outcome(struct gate *g, uint64_t id, const struct outcome *outcome)
         .bytes = outcome->bytes,
         .error = outcome->error,
         .unknown = outcome->unknown,
+        .limit = outcome->limit,
+        .masked = outcome->masked,
+        .detected = outcome->detected,
     };
 
     if (slot->id != id)
         return fail(ERR_INVALID, "no command %llu is in flight", (unsigned long long)id);
     record.duration_us = (uint64_t)(clock_monotonic_us() - slot->started_us);
     slot->id = 0;
+    slot->edition->in_flight--;
     record_put_outcome(ledger_link_frames(g->ledger), clock_wall_us(), &record);
     ledger_link_flush_soon(g->ledger);
     return OK;
@@ -249,5 +353,5 @@ gate_note(struct gate *g, struct str event, struct str text)
 void
 gate_describe(struct gate *g, struct buf *out)
 {
-    residual_describe(g->policy.residual, clock_wall_us(), out);
+    residual_describe(g->in_force->residual, clock_wall_us(), out);
 }

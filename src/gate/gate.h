@@ -6,9 +6,12 @@
 
 #include "base/buf.h"
 #include "command/command.h"
+#include "mask/rule.h"
 #include "policy/policy.h"
 
 struct gate;
+
+enum { PROTECTION_BYTES_MAX = 16 << 20 }; /* of the wire form of what a resource protects */
 
 /* What became of a request to run a command. */
 struct admission {
@@ -17,16 +20,29 @@ struct admission {
 };
 
 struct outcome {
-    uint64_t rows;    /* returned or changed, as the target's protocol counts them */
-    uint64_t bytes;   /* sent to the client for this command */
-    struct str error; /* the target's error code (SQLSTATE); empty: success */
-    bool unknown;     /* the target went away before it answered */
+    uint64_t rows;     /* returned or changed, as the target's protocol counts them */
+    uint64_t bytes;    /* sent to the client for this command */
+    struct str error;  /* the target's error code (SQLSTATE); empty: success */
+    bool unknown;      /* the target went away before it answered */
+    struct str limit;  /* the limit that ended it, as the configuration calls it; empty: none */
+    uint64_t masked;   /* values that were masked */
+    uint64_t detected; /* findings that were overwritten */
 };
 
-/* [waits] Decides `command` and records the decision. `*out` borrows from the gate and from
+/* Whether what got this verdict may be forwarded: as it is, or with its answer changed. */
+static inline bool
+gate_runs(const struct verdict *v)
+{
+    return v->kind == VERDICT_ALLOW || v->kind == VERDICT_MODIFY;
+}
+
+/* [waits] Decides `command` and records the decision. What the policy does not deny is denied if
+ * the command has a `protected_use`, by a rule called "protect"; what it allows becomes a MODIFY
+ * if the command has columns to be `masked`. `*out` borrows from the gate and from
  * `command`, until the next call. Anything but OK means that nothing may run and the session is
  * to end: ERR_UNAVAILABLE (the ledger, the keeper, or a revoked grant; err_text() is fit for the
- * client), ERR_LIMIT. A refusal by policy is OK with a verdict other than ALLOW. */
+ * client), ERR_LIMIT. A refusal is OK with a verdict that is not
+ * gate_runs(). */
 enum err gate_admit(struct gate *g, const struct command *command, struct admission *out);
 
 /* Decides `command` without a record: nothing may run on its strength. For what announces a command
@@ -45,6 +61,26 @@ enum err gate_outcome(struct gate *g, uint64_t id, const struct outcome *outcome
 /* Records something else worth keeping, such as a cancel request: a stable event name and words
  * for people. ERR_UNAVAILABLE. */
 enum err gate_note(struct gate *g, struct str event, struct str text);
+
+/* What the resource protects, and a number that changes whenever that or the policy was replaced.
+ * Never NULL; without protection the lists are empty. Both tell at once what the next decision
+ * will go by, so a command is to be analysed with what holds when it is admitted:
+ *
+ *     do analyse, with gate_protection(); while (gate_edition() is not what it was before);
+ *     gate_admit();
+ *
+ * A protection stays valid until the first decision after it was replaced, and as long as a command
+ * that was admitted under it has no outcome: its answer may be masked by it to the end. What was
+ * made from it and is kept longer (plans of prepared statements) is to be made anew when the
+ * edition has changed. */
+const struct protection *gate_protection(const struct gate *g);
+uint64_t gate_edition(const struct gate *g);
+
+/* The budget of the whole session: how many rows may still be delivered under these limits,
+ * UINT64_MAX if there is no such limit. A protocol counts rows as it delivers them, under whatever
+ * limits. */
+uint64_t gate_rows_left(const struct gate *g, const struct limits *l);
+void gate_count_rows(struct gate *g, uint64_t n);
 
 /* Appends what the rules allow here, for the HINT of a refusal. */
 void gate_describe(struct gate *g, struct buf *out);

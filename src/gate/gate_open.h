@@ -2,17 +2,26 @@
 #ifndef GATE_GATE_OPEN_H
 #define GATE_GATE_OPEN_H
 
+#include "base/arena.h"
 #include "gate/gate.h"
 #include "gate/ledger_link.h"
 
-/* A gate deciding by `residual` (which it takes over, also on failure) under the policy of that
- * hash, recording through `ledger`, which must outlive it. ERR_NOMEM. */
-enum err gate_open(struct residual *residual, struct str policy_hash, struct ledger_link *ledger,
-                   struct gate **out);
+/* What a gate decides by. */
+struct gate_rules {
+    struct residual *residual;
+    struct arena *home;                  /* of `protection` */
+    const struct protection *protection; /* NULL: nothing is protected */
+    struct str policy_hash;              /* copied */
+};
+
+/* A gate deciding by `rules` (whose residual and arena it takes over, also on failure), recording
+ * through `ledger`, which must outlive it. ERR_NOMEM. */
+enum err gate_open(const struct gate_rules *rules, struct ledger_link *ledger, struct gate **out);
 void gate_close(struct gate *g);
 
-/* Decides by `residual` (taken over) from the next command on. */
-void gate_replace_policy(struct gate *g, struct residual *residual, struct str policy_hash);
+/* Decides by `rules` (taken over, also on failure) from the next command on. ERR_NOMEM: the old
+ * ones stay, and the grant is to end. */
+enum err gate_replace_rules(struct gate *g, const struct gate_rules *rules);
 
 /* Ends the grant: no command is admitted any more and gate_wait_end() returns. The first reason
  * stays. */

@@ -11,7 +11,7 @@
 enum {
     IPC_VERSION = 1,
     IPC_BYTES_MAX = 24 << 10,
-    IPC_FDS_MAX = 4,
+    IPC_FDS_MAX = 6,
 };
 
 /* NUMBER(name): uint64_t. TEXT(name, max): struct str of at most `max` bytes, which borrows from
@@ -70,7 +70,7 @@ enum {
 #define IPC_CANCEL(NUMBER, TEXT) NUMBER(id) TEXT(secret, 64)
 
 /* keeper → session, answers. A GRANTED carries, as its flags say, descriptors for: the target,
- * the residual policy, trusted certificates, the client certificate. */
+ * the residual policy, trusted certificates, the client certificate, the protection. */
 #define IPC_GRANTED(NUMBER, TEXT)                                                                  \
     TEXT(resource, 256)                                                                            \
     TEXT(subject, 1024)                                                                            \
@@ -83,7 +83,7 @@ enum {
     NUMBER(code) TEXT(text, 1024) TEXT(first, 8192) TEXT(second, 1024)
 
 /* keeper → session, at any time */
-#define IPC_POLICY(NUMBER, TEXT)        TEXT(policy_hash, 64) /* fd: the residual */
+#define IPC_POLICY(NUMBER, TEXT)        TEXT(policy_hash, 64) /* fds: the residual, the protection */
 #define IPC_END(NUMBER, TEXT)           NUMBER(reason) TEXT(text, 1024)
 #define IPC_CANCEL_TARGET(NUMBER, TEXT) /* fd: a connection to the target */
 
@@ -188,6 +188,7 @@ enum ipc_grant_flag {
     IPC_GRANT_TRUST = 1,       /* a descriptor of trusted certificates follows the residual's */
     IPC_GRANT_CERTIFICATE = 2, /* and then one of the client certificate */
     IPC_GRANT_LOCAL = 4,       /* the target is a Unix socket */
+    IPC_GRANT_PROTECTION = 8,  /* and then one of what the resource protects: always */
 };
 
 /* Values of IPC_PEER.service, and the processes' names in logs. */

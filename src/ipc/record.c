@@ -1,7 +1,8 @@
 #include "ipc/record.h"
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
+    VERSION_BEFORE_MASKS = 1,
     LENGTH_BYTES = 4,
     HEADER_BYTES = 1 + 1 + 8, /* version, kind, time: after the length */
     BINDS_MAX = 65535,
@@ -127,6 +128,8 @@ record_put_intent(struct buf *out, int64_t wall_us, const struct record_intent *
     buf_put_u32(out, (uint32_t)subject->n_binds);
     for (size_t i = 0; i < subject->n_binds && !out->failed; i++)
         put_bind(out, &subject->binds[i], &shown);
+    put_string(out, intent->masked);
+    put_string(out, intent->protected_column);
     frame_end(out, start);
 }
 
@@ -141,6 +144,9 @@ record_put_outcome(struct buf *out, int64_t wall_us, const struct record_outcome
     buf_put_u64(out, outcome->duration_us);
     buf_put_u8(out, outcome->unknown);
     put_string(out, outcome->error);
+    put_string(out, outcome->limit);
+    buf_put_u64(out, outcome->masked);
+    buf_put_u64(out, outcome->detected);
     frame_end(out, start);
 }
 
@@ -205,7 +211,7 @@ read_lists(struct cursor *c, struct record *out)
 }
 
 static bool
-read_intent(struct cursor *c, struct record *out)
+read_intent(struct cursor *c, uint8_t version, struct record *out)
 {
     uint8_t verdict;
 
@@ -220,12 +226,14 @@ read_intent(struct cursor *c, struct record *out)
     out->intent.database = read_string(c);
     if (verdict > VERDICT_DENY || !read_lists(c, out))
         return false;
+    out->intent.masked = version == VERSION ? read_string(c) : STR("");
+    out->intent.protected_column = version == VERSION ? read_string(c) : STR("");
     return out->intent.decisive >= -1 &&
            (out->intent.decisive == -1 || (size_t)out->intent.decisive < out->intent.n_demands);
 }
 
 static bool
-read_outcome(struct cursor *c, struct record *out)
+read_outcome(struct cursor *c, uint8_t version, struct record *out)
 {
     uint8_t unknown;
 
@@ -236,6 +244,9 @@ read_outcome(struct cursor *c, struct record *out)
     unknown = cursor_u8(c);
     out->outcome.unknown = unknown != 0;
     out->outcome.error = read_string(c);
+    out->outcome.limit = version == VERSION ? read_string(c) : STR("");
+    out->outcome.masked = version == VERSION ? cursor_u64(c) : 0;
+    out->outcome.detected = version == VERSION ? cursor_u64(c) : 0;
     return unknown <= 1;
 }
 
@@ -250,13 +261,13 @@ read_note(struct cursor *c, struct record *out)
 }
 
 static bool
-read_fields(struct cursor *c, struct record *out)
+read_fields(struct cursor *c, uint8_t version, struct record *out)
 {
     switch (out->kind) {
     case RECORD_INTENT:
-        return read_intent(c, out);
+        return read_intent(c, version, out);
     case RECORD_OUTCOME:
-        return read_outcome(c, out);
+        return read_outcome(c, version, out);
     case RECORD_REFUSED:
     case RECORD_EVENT:
     case RECORD_CLOSED:
@@ -270,14 +281,14 @@ record_read(struct str bytes, struct record *out, size_t *used)
 {
     struct cursor c = cursor_make(bytes);
     uint32_t length = cursor_u32(&c);
-    uint8_t kind;
+    uint8_t version, kind;
 
     if (c.failed)
         return fail(ERR_TRUNCATED, "the frame's length is not whole");
     if (length < HEADER_BYTES || length > RECORD_FRAME_MAX - LENGTH_BYTES)
         return fail(ERR_PROTOCOL, "a frame of %u bytes", length);
     /* What is wrong from the start is said at once, not when eight megabytes have arrived. */
-    if (cursor_left(&c) >= 1 && c.at[0] != VERSION)
+    if (cursor_left(&c) >= 1 && c.at[0] != VERSION && c.at[0] != VERSION_BEFORE_MASKS)
         return fail(ERR_PROTOCOL, "a frame of version %u", c.at[0]);
     if (cursor_left(&c) >= 2 && (c.at[1] < RECORD_REFUSED || c.at[1] > RECORD_CLOSED))
         return fail(ERR_PROTOCOL, "a frame of kind %u", c.at[1]);
@@ -285,11 +296,11 @@ record_read(struct str bytes, struct record *out, size_t *used)
         return fail(ERR_TRUNCATED, "the frame is not whole yet");
 
     c.end = c.at + length;
-    (void)cursor_u8(&c);
+    version = cursor_u8(&c);
     kind = cursor_u8(&c);
     out->kind = (enum record_kind)kind;
     out->wall_us = (int64_t)cursor_u64(&c);
-    if (!read_fields(&c, out) || !cursor_done(&c))
+    if (!read_fields(&c, version, out) || !cursor_done(&c))
         return fail(ERR_PROTOCOL, "a frame of kind %u that breaks its form", kind);
     *used = LENGTH_BYTES + (size_t)length;
     return OK;

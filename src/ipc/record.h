@@ -3,7 +3,8 @@
  * ledger adds identity, sequence number and chain; a session cannot say who it is.
  *
  * Frame: u32 length of the rest, u8 version, u8 kind, i64 wall-clock microseconds, then the
- * fields of the kind. Strings: u32 length and bytes. Pure codec. */
+ * fields of the kind. Strings: u32 length and bytes. Pure codec. Version 2 is written; version 1,
+ * which knew nothing of masks and limits, is read too: an older gateway may have left it. */
 #ifndef IPC_RECORD_H
 #define IPC_RECORD_H
 
@@ -29,7 +30,9 @@ struct record_intent {
     struct str message;
     struct str policy_hash;
     const struct command *subject;
-    int decisive; /* index of the demand that decided, -1: none */
+    int decisive;                /* index of the demand that decided, -1: none */
+    struct str masked;           /* columns; empty: none */
+    struct str protected_column; /* because of which it was refused; empty: none */
 };
 
 struct record_outcome {
@@ -37,6 +40,8 @@ struct record_outcome {
     uint64_t rows, bytes, duration_us;
     struct str error;
     bool unknown;
+    struct str limit;          /* that ended it; empty: none */
+    uint64_t masked, detected; /* values */
 };
 
 struct record_note { /* RECORD_REFUSED, RECORD_EVENT, RECORD_CLOSED */
@@ -75,6 +80,7 @@ struct record {
             int decisive;
             size_t n_demands, n_binds;
             struct cursor demands, binds; /* read on with record_next_demand(), _bind() */
+            struct str masked, protected_column;
         } intent;
         struct record_outcome outcome;
         struct record_note note;

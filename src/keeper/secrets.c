@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@ enum {
     LOCKED_MIN_BYTES = 64,
     CERTIFICATE_BYTES_MAX = 64 << 10,
     KEY_BYTES_MAX = 64 << 10,
+    MASK_KEY_BYTES_MIN = 16, /* a shorter one could be found by trying */
 };
 
 struct resource_secrets {
@@ -19,6 +21,7 @@ struct resource_secrets {
     size_t password_len;
     EVP_PKEY *client_key;
     struct buf client_certificate;
+    unsigned char *mask_key; /* locked memory; NULL: none */
 };
 
 struct secrets {
@@ -87,6 +90,41 @@ load_certificate(struct str path, struct buf *out)
     return config_read_secret(&source, out);
 }
 
+/* HMAC-SHA256(mask_key, "bulkhead mask key " NAME). */
+static enum err
+derive_mask_key(struct str secret, struct str resource, unsigned char out[static MASK_KEY_BYTES])
+{
+    struct buf label = buf_make(512);
+    unsigned n = 0;
+    enum err e;
+
+    buf_printf(&label, "bulkhead mask key %.*s", STR_ARG(resource));
+    if ((e = buf_ok(&label)) == OK &&
+        (HMAC(EVP_sha256(), secret.ptr, (int)secret.len, (const unsigned char *)label.ptr,
+              label.len, out, &n) == NULL ||
+         n != MASK_KEY_BYTES))
+        e = fail(ERR_NOMEM, "cannot derive a mask key");
+    buf_free(&label);
+    return e;
+}
+
+static enum err
+load_mask_key(const struct config_resource *resource, struct resource_secrets *s)
+{
+    struct buf text = buf_make(KEY_BYTES_MAX);
+    enum err e = config_read_secret(&resource->mask_key, &text);
+
+    if (e == OK && text.len < MASK_KEY_BYTES_MIN)
+        e = fail(ERR_INVALID, "the mask_key of resource %.*s has fewer than %d bytes",
+                 STR_ARG(resource->name), MASK_KEY_BYTES_MIN);
+    if (e == OK && (s->mask_key = OPENSSL_secure_zalloc(MASK_KEY_BYTES)) == NULL)
+        e = fail(ERR_NOMEM, "no locked memory for a mask key");
+    if (e == OK)
+        e = derive_mask_key(buf_str(&text), resource->name, s->mask_key);
+    buf_free_secret(&text);
+    return e;
+}
+
 static enum err
 load_resource(const struct config_resource *resource, struct resource_secrets *s)
 {
@@ -98,6 +136,8 @@ load_resource(const struct config_resource *resource, struct resource_secrets *s
     if (e == OK && resource->client_certificate.len > 0)
         if ((e = load_certificate(resource->client_certificate, &s->client_certificate)) == OK)
             e = load_key(&resource->client_key, &s->client_key);
+    if (e == OK && resource->mask_key.source != SECRET_NONE)
+        e = load_mask_key(resource, s);
     return e;
 }
 
@@ -131,6 +171,7 @@ secrets_free(struct secrets *s)
         OPENSSL_secure_clear_free(s->items[i].password, s->items[i].password_len + 1);
         EVP_PKEY_free(s->items[i].client_key);
         buf_free(&s->items[i].client_certificate);
+        OPENSSL_secure_clear_free(s->items[i].mask_key, MASK_KEY_BYTES);
     }
     free(s);
 }
@@ -160,4 +201,12 @@ secrets_password(const struct secrets *s, size_t resource, struct str *password)
 
     *password = (struct str){r->password, r->password_len};
     return r->password != NULL;
+}
+
+void
+secrets_mask_key(const struct secrets *s, size_t resource, unsigned char key[static MASK_KEY_BYTES])
+{
+    memset(key, 0, MASK_KEY_BYTES);
+    if (s->items[resource].mask_key != NULL)
+        memcpy(key, s->items[resource].mask_key, MASK_KEY_BYTES);
 }

@@ -25,4 +25,9 @@ EVP_PKEY *secrets_client_key(const struct secrets *s, size_t resource); /* NULL:
 struct str secrets_client_certificate(const struct secrets *s, size_t resource);
 bool secrets_password(const struct secrets *s, size_t resource, struct str *password);
 
+/* The key of its hash masks, derived from its `mask_key` and its name, so that equal values of two
+ * resources do not look equal; zeroes if it has none. */
+void secrets_mask_key(const struct secrets *s, size_t resource,
+                      unsigned char key[static MASK_KEY_BYTES]);
+
 #endif

@@ -252,6 +252,19 @@ record_opening(struct keeper_session *s, const struct ipc_authenticate *question
 }
 
 static enum err
+add_protection(struct keeper_session *s, struct target_files *files, struct ipc_granted *granted)
+{
+    enum err e = edition_share_protection(s->target.edition, s->target.resource_index,
+                                          &files->fds[files->n]);
+
+    if (e != OK)
+        return e;
+    files->n++;
+    granted->flags |= IPC_GRANT_PROTECTION;
+    return OK;
+}
+
+static enum err
 send_grant(struct keeper_session *s, struct ipc_granted *granted, const struct target_files *files)
 {
     granted->subject = s->principal.subject;
@@ -279,8 +292,8 @@ grant(struct keeper_session *s, const struct ipc_authenticate *question,
                                                                  : s->target.resource->database);
     if ((e = share_residual(residual, &policy)) == OK &&
         (e = target_open(&s->target, policy, &files, &granted)) == OK &&
-        (e = make_cancel_key(s)) == OK && (e = record_opening(s, question)) == OK &&
-        (e = send_grant(s, &granted, &files)) == OK) {
+        (e = add_protection(s, &files, &granted)) == OK && (e = make_cancel_key(s)) == OK &&
+        (e = record_opening(s, question)) == OK && (e = send_grant(s, &granted, &files)) == OK) {
         s->authenticated = true;
         s->opened_us = clock_wall_us();
         if (s->keeper->listener >= 0)
@@ -568,7 +581,7 @@ renew_rules(struct keeper_session *s)
     struct ipc_policy message = {.policy_hash = {edition->policy_hash, POLICY_HASH_BYTES}};
     const struct config_resource *resource;
     struct residual *residual;
-    int fd = -1;
+    int fds[2] = {-1, -1};
 
     if (!s->authenticated || s->ended)
         return;
@@ -577,11 +590,14 @@ renew_rules(struct keeper_session *s)
         end_session(s, GATE_REVOKED, "the policy no longer lets this identity use the resource");
         return;
     }
-    if (share_residual(residual, &fd) != OK ||
-        ipc_send(s->channel, IPC_TYPE_POLICY, &message, &fd, 1) != OK)
+    if (share_residual(residual, &fds[0]) != OK ||
+        edition_share_protection(edition, (size_t)(resource - edition->config->resources),
+                                 &fds[1]) != OK ||
+        ipc_send(s->channel, IPC_TYPE_POLICY, &message, fds, 2) != OK)
         end_session(s, GATE_BROKEN, "the new policy could not be delivered; connect again");
-    if (fd >= 0)
-        close(fd);
+    for (size_t i = 0; i < 2; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
     residual_free(residual);
 }
 

@@ -44,6 +44,9 @@ enum err edition_load(int config_fd, const struct ipc_configure *configure, stru
 struct edition *edition_hold(struct edition *e);
 void edition_release(struct edition *e); /* frees it with its last user; NULL is allowed */
 
+/* A memory file of what the resource with that index protects, the caller's. ERR_LIMIT, ERR_IO. */
+enum err edition_share_protection(const struct edition *e, size_t resource, int *fd);
+
 /* The bytes of an id as a table's key; valid as long as `*id`. */
 static inline struct str
 key_of_session(const uint64_t *id)

@@ -28,6 +28,14 @@ render_count(struct json *j, const char *key, uint64_t value)
     json_field_uint(j, key, value > INT64_MAX ? INT64_MAX : value);
 }
 
+/* Adds the text unless it is empty. */
+static void
+render_if_any(struct json *j, const char *key, struct str value)
+{
+    if (value.len > 0)
+        json_field_str(j, key, value);
+}
+
 static void
 render_list(struct json *j, const char *key, struct str_list list)
 {
@@ -146,6 +154,8 @@ render_intent(struct json *j, struct record *r)
         json_put_null(j);
     else
         json_uint(j, (uint64_t)r->intent.decisive);
+    render_if_any(j, "masked", r->intent.masked);
+    render_if_any(j, "protected", r->intent.protected_column);
 }
 
 void
@@ -156,4 +166,9 @@ render_outcome(struct json *j, const struct record_outcome *outcome)
     render_count(j, "duration_us", outcome->duration_us);
     render_optional(j, "error", outcome->error);
     json_field_bool(j, "unknown", outcome->unknown);
+    render_if_any(j, "limit", outcome->limit);
+    if (outcome->masked > 0)
+        render_count(j, "masked_values", outcome->masked);
+    if (outcome->detected > 0)
+        render_count(j, "detected", outcome->detected);
 }

@@ -21,8 +21,8 @@ const char *mask_kind_name(enum mask_kind kind);
 
 struct mask_rule {
     enum mask_kind kind;
-    unsigned keep;    /* MASK_PARTIAL; 1 to 64 */
-    struct str fixed; /* MASK_FIXED */
+    unsigned keep;    /* MASK_PARTIAL; 1 to MASK_KEEP_MAX */
+    struct str fixed; /* MASK_FIXED: UTF-8 without a NUL, at most PROTECT_TEXT_MAX bytes */
 };
 
 /* Columns that one entry of `protect` names. Patterns are globs over the names as the database
@@ -41,7 +41,14 @@ struct detect_rule {
     struct str pattern; /* PCRE2; empty: the built-in detector called `name` */
 };
 
-enum { MASK_KEY_BYTES = 32, PROTECT_RULES_MAX = 4096, DETECT_RULES_MAX = 256 };
+enum {
+    MASK_KEY_BYTES = 32,
+    MASK_KEEP_MAX = 64,
+    PROTECT_RULES_MAX = 4096,
+    DETECT_RULES_MAX = 256,
+    PROTECT_PATH_MAX = 32,   /* keys in one path */
+    PROTECT_TEXT_MAX = 4096, /* bytes of one name, key, fixed text or pattern */
+};
 
 /* All of one resource. */
 struct protection {
@@ -54,8 +61,9 @@ struct protection {
 
 struct arena;
 
-/* The wire form, versioned. Decoding trusts nothing; `*out` lives in `arena`. Encoding what was
- * decoded gives the same bytes. ERR_PROTOCOL, ERR_LIMIT, ERR_NOMEM. */
+/* The wire form, versioned. Encoding appends; ERR_INVALID (a mask that is none), ERR_LIMIT.
+ * Decoding trusts nothing; `*out` lives in `arena` and does not need `bytes`; encoding it gives
+ * the same bytes again. ERR_PROTOCOL, ERR_LIMIT, ERR_NOMEM: `*out` is then empty. */
 enum err protection_encode(const struct protection *p, struct buf *out);
 enum err protection_decode(struct str bytes, struct arena *arena, struct protection *out);
 

@@ -1,3 +1,4 @@
+#include "policy/limits.h"
 #include "policy/residual.h"
 
 enum {
@@ -107,13 +108,37 @@ objects_are_equal(struct object_pattern_list a, struct object_pattern_list b)
     return true;
 }
 
+static bool
+limits_are_equal(const struct limits *a, const struct limits *b)
+{
+    for (int i = 0; i < LIMIT_NUMBERS; i++)
+        if (limits_number(a, i) != limits_number(b, i))
+            return false;
+    return a->require_where == b->require_where && a->read_only == b->read_only;
+}
+
 /* Whether two rules differ in nothing but their classes, as far as the line tells. */
 static bool
 is_same_but_classes(const struct residual_rule *a, const struct residual_rule *b)
 {
     return a->verdict == b->verdict && patterns_are_equal(a->databases, b->databases) &&
            patterns_are_equal(a->schemas, b->schemas) && objects_are_equal(a->tables, b->tables) &&
-           objects_are_equal(a->functions, b->functions);
+           objects_are_equal(a->functions, b->functions) &&
+           limits_are_equal(&a->limits, &b->limits);
+}
+
+/* Where there is room: that something is allowed says more than how much. */
+static void
+put_limits(struct line *line, const struct limits *limits)
+{
+    struct buf text = buf_make(LIMITS_TEXT_MAX);
+
+    buf_put_text(&text, " (");
+    limits_write(limits, &text);
+    buf_put_text(&text, ")");
+    if (text.len <= line->max - line->len)
+        put(line, buf_str(&text));
+    buf_free(&text);
 }
 
 static void
@@ -132,6 +157,8 @@ put_rule(struct line *line, const struct residual_rule *rule, class_set classes)
         put_text(line, " (after stating more)");
     else if (rule->verdict == VERDICT_MODIFY)
         put_text(line, " (with changes)");
+    if (rule->has_limits)
+        put_limits(line, &rule->limits);
 }
 
 /* The rules that are told, weakest verdict first as people read them. */

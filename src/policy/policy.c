@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "policy/limits.h"
 #include "policy/residual.h"
 
 enum {
@@ -131,6 +132,8 @@ check_rule(const struct policy_rule *rule)
     if (rule->verdict > VERDICT_DENY || rule->classes >> COMMAND_CLASS_COUNT != 0)
         return fail(ERR_INVALID, "policy \"%.*s\" has an unknown verdict or class",
                     STR_ARG(rule->name));
+    if (rule->verdict == VERDICT_DENY && limits_any(&rule->limits))
+        return fail(ERR_INVALID, "policy \"%.*s\" denies and has limits", STR_ARG(rule->name));
     for (size_t i = 0; i < rule->n_sources; i++)
         if (rule->sources[i].prefix_bits > 128)
             return fail(ERR_INVALID, "policy \"%.*s\" has a network of more than 128 bits",

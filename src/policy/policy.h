@@ -20,7 +20,14 @@
  * A demand is *refused* by a DENY, *held* by a STEP_UP, DEFER or MODIFY that may apply, and
  * *permitted* by an ALLOW, STEP_UP, DEFER or MODIFY that surely applies: an approval stands in for
  * an allow, but only within the names it was written for. Over all demands: any refused → DENY;
- * else any not permitted → DENY without a rule; else the strongest hold; else ALLOW. */
+ * else any not permitted → DENY without a rule; else the strongest hold; else ALLOW.
+ *
+ * What is not denied is *limited* by every rule with limits that may apply to any of its demands:
+ * the smallest of each limit counts. Three of them are decided beforehand and make it a DENY by
+ * the rule with that limit, an approval notwithstanding: `read_only` (a demand has another effect
+ * than read or session), `require_where` (one is of class mass-write), `max_tables` (demands name
+ * more relations outside pg_catalog, information_schema and pg_toast; written with and without a
+ * schema they are different ones). */
 #ifndef POLICY_POLICY_H
 #define POLICY_POLICY_H
 
@@ -62,10 +69,12 @@ struct verdict {
     struct str message; /* the rule's own words; may be empty */
     /* The demand that was decisive, NULL if all were allowed. */
     const struct demand *demand;
+    struct limits limits; /* unless denied */
 };
 
 /* Copies what it needs. `*out` is the caller's, to be ended with policy_free().
- * ERR_LIMIT, ERR_NOMEM; ERR_INVALID (a prefix, minute or verdict out of range). */
+ * ERR_LIMIT, ERR_NOMEM; ERR_INVALID (a prefix, minute or verdict out of range, a DENY
+ * with limits). */
 enum err policy_compile(const struct policy_rule *rules, size_t n, struct policy **out);
 void policy_free(struct policy *p);
 
@@ -88,8 +97,9 @@ bool residual_allows_anything(const struct residual *r);
 
 /* Decides one command at `wall_us`, as described above. A command without demands is denied.
  * The verdict names the first rule, in the order of the configuration, of the decisive kind on
- * the decisive demand; for ALLOW the one that permits the first demand. Allocates nothing; the
- * cost does not grow with rules for other classes, objects or databases.
+ * the decisive demand; for ALLOW the one that permits the first demand; for a DENY by a limit the
+ * first of those with the smallest, holds before allows. Allocates nothing; the cost does not grow
+ * with rules for other classes, objects or databases, nor with limits where there are none.
  * `verdict` borrows from `r` and `command`. */
 void residual_decide(const struct residual *r, const struct command *command, int64_t wall_us,
                      struct verdict *verdict);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "policy/limits.h"
+
 enum {
     /* Of one residual in memory: the index is larger than the bytes. */
     ARENA_BYTES_MAX = 8 * RESIDUAL_BYTES_MAX,
@@ -17,11 +19,11 @@ enum {
 enum key_kind { KEY_TABLE, KEY_FUNCTION, KEY_DATABASE };
 
 static uint32_t
-bucket_slot(const struct residual *r, enum key_kind kind, uint32_t name_hash)
+bucket_slot(const struct residual_index *x, enum key_kind kind, uint32_t name_hash)
 {
     uint32_t mixed = (name_hash ^ (uint32_t)kind * 0x9e3779b9u) * 0x85ebca6bu;
 
-    return SLOT_BUCKETS + ((mixed ^ mixed >> 15) & (r->buckets - 1));
+    return SLOT_BUCKETS + ((mixed ^ mixed >> 15) & (x->buckets - 1));
 }
 
 /* --- building ----------------------------------------------------------------------------- */
@@ -44,28 +46,20 @@ patterns_are_exact(struct pattern_list list)
     return true;
 }
 
-/* Chooses how each rule is found, and how many entries the buckets need. */
-static size_t
+/* Chooses how each rule is found. */
+static void
 choose_keys(struct residual *r, struct residual_rule *rules)
 {
-    size_t entries = 0;
-
     for (uint32_t i = 0; i < r->n; i++) {
         struct residual_rule *rule = &rules[i];
 
         r->has_times |= rule->n_times != 0;
+        r->has_limits |= rule->has_limits;
         rule->keyed_by_name = rule->tables.n + rule->functions.n != 0 &&
                               names_are_exact(rule->tables) && names_are_exact(rule->functions);
         rule->keyed_by_database = !rule->keyed_by_name && rule->databases.n != 0 &&
                                   patterns_are_exact(rule->databases);
-        if (rule->keyed_by_name)
-            entries += rule->tables.n + rule->functions.n;
-        else if (rule->keyed_by_database)
-            entries += rule->databases.n;
-        r->has_named |= rule->keyed_by_name;
-        r->has_databases |= rule->keyed_by_database;
     }
-    return entries;
 }
 
 static enum err
@@ -94,20 +88,21 @@ put_in_slot(uint32_t *at, uint32_t *ranks, size_t slot, uint32_t rank)
 }
 
 static void
-put_in_slots(const struct residual *r, uint32_t rank, uint32_t *at, uint32_t *ranks)
+put_in_slots(const struct residual *r, const struct residual_index *x, uint32_t rank, uint32_t *at,
+             uint32_t *ranks)
 {
     const struct residual_rule *rule = r->ranked[rank];
 
     if (rule->keyed_by_name) {
         for (size_t i = 0; i < rule->tables.n; i++)
-            put_in_slot(at, ranks, bucket_slot(r, KEY_TABLE, rule->tables.items[i].name.hash),
+            put_in_slot(at, ranks, bucket_slot(x, KEY_TABLE, rule->tables.items[i].name.hash),
                         rank);
         for (size_t i = 0; i < rule->functions.n; i++)
-            put_in_slot(at, ranks, bucket_slot(r, KEY_FUNCTION, rule->functions.items[i].name.hash),
+            put_in_slot(at, ranks, bucket_slot(x, KEY_FUNCTION, rule->functions.items[i].name.hash),
                         rank);
     } else if (rule->keyed_by_database) {
         for (size_t i = 0; i < rule->databases.n; i++)
-            put_in_slot(at, ranks, bucket_slot(r, KEY_DATABASE, rule->databases.items[i].hash),
+            put_in_slot(at, ranks, bucket_slot(x, KEY_DATABASE, rule->databases.items[i].hash),
                         rank);
     } else if (rule->classes == 0) {
         put_in_slot(at, ranks, SLOT_EVERY_CLASS, rank);
@@ -117,24 +112,44 @@ put_in_slots(const struct residual *r, uint32_t rank, uint32_t *at, uint32_t *ra
     }
 }
 
-static enum err
-build_index(struct residual *r, struct residual_rule *rules)
+/* Notes what rules there are, and returns how many entries the buckets need. */
+static size_t
+count_entries(const struct residual *r, bool limited, struct residual_index *x)
 {
-    size_t entries = choose_keys(r, rules), slots;
-    uint32_t *starts, *at, *ranks, total = 0;
-    enum err e;
+    size_t entries = 0;
 
-    for (r->buckets = entries == 0 ? 0 : 1; r->buckets < entries;)
-        r->buckets *= 2;
-    slots = SLOT_BUCKETS + r->buckets;
-    if ((e = rank_rules(r, rules)) != OK)
-        return e;
+    for (uint32_t rank = 0; rank < r->n; rank++) {
+        const struct residual_rule *rule = r->ranked[rank];
+
+        if (limited && !rule->has_limits)
+            continue;
+        if (rule->keyed_by_name)
+            entries += rule->tables.n + rule->functions.n;
+        else if (rule->keyed_by_database)
+            entries += rule->databases.n;
+        x->has_named |= rule->keyed_by_name;
+        x->has_databases |= rule->keyed_by_database;
+    }
+    return entries;
+}
+
+/* The index of all rules, or of those with limits. */
+static enum err
+build_index(const struct residual *r, bool limited, struct residual_index *x)
+{
+    size_t entries = count_entries(r, limited, x), slots;
+    uint32_t *starts, *at, *ranks, total = 0;
+
+    for (x->buckets = entries == 0 ? 0 : 1; x->buckets < entries;)
+        x->buckets *= 2;
+    slots = SLOT_BUCKETS + x->buckets;
     if ((starts = arena_array(r->arena, slots + 1, sizeof(*starts))) == NULL ||
         (at = arena_array(r->arena, slots, sizeof(*at))) == NULL)
         return fail(ERR_NOMEM, "not enough memory for the rules of a session");
 
     for (uint32_t rank = 0; rank < r->n; rank++)
-        put_in_slots(r, rank, at, NULL);
+        if (!limited || r->ranked[rank]->has_limits)
+            put_in_slots(r, x, rank, at, NULL);
     for (size_t slot = 0; slot < slots; slot++) {
         starts[slot] = total;
         total += at[slot];
@@ -144,10 +159,22 @@ build_index(struct residual *r, struct residual_rule *rules)
     if ((ranks = arena_array(r->arena, total + 1u, sizeof(*ranks))) == NULL)
         return fail(ERR_NOMEM, "not enough memory for the rules of a session");
     for (uint32_t rank = 0; rank < r->n; rank++)
-        put_in_slots(r, rank, at, ranks);
-    r->starts = starts;
-    r->ranks = ranks;
+        if (!limited || r->ranked[rank]->has_limits)
+            put_in_slots(r, x, rank, at, ranks);
+    x->starts = starts;
+    x->ranks = ranks;
     return OK;
+}
+
+static enum err
+build_indexes(struct residual *r, struct residual_rule *rules)
+{
+    enum err e;
+
+    choose_keys(r, rules);
+    if ((e = rank_rules(r, rules)) != OK || (e = build_index(r, false, &r->all)) != OK)
+        return e;
+    return r->has_limits ? build_index(r, true, &r->limited) : OK;
 }
 
 enum err
@@ -165,7 +192,7 @@ residual_decode(struct str bytes, struct residual **out)
     if ((r->arena = arena_new(ARENA_BYTES_MAX)) == NULL ||
         (r->wire = arena_str(r->arena, bytes)).ptr == NULL)
         e = fail(ERR_NOMEM, "not enough memory for the rules of a session");
-    else if ((e = residual_wire_read(r, &rules)) == OK && (e = build_index(r, rules)) == OK) {
+    else if ((e = residual_wire_read(r, &rules)) == OK && (e = build_indexes(r, rules)) == OK) {
         *out = r;
         return OK;
     }
@@ -210,6 +237,12 @@ residual_allows_anything(const struct residual *r)
 /* How a rule stands to a demand (policy.h, "What a rule means"). */
 enum fit { FIT_NOT, FIT_MAY, FIT_SURELY };
 
+/* The smallest of each limit, and the rules (by rank) that name those decided beforehand. */
+struct gathered {
+    struct limits limits;
+    uint32_t by_max_tables, by_require_where, by_read_only;
+};
+
 /* What the rules say to one demand. */
 struct finding {
     const struct residual *r;
@@ -219,6 +252,7 @@ struct finding {
     /* By verdict: the first rule that may apply, for ALLOW that surely does; or RANK_NONE. */
     uint32_t first[VERDICT_DENY + 1];
     bool permitted;
+    struct gathered gathered; /* for all demands */
     size_t visited;
 };
 
@@ -308,8 +342,8 @@ look_in_slot(struct finding *f, size_t slot)
 {
     const struct residual *r = f->r;
 
-    for (uint32_t i = r->starts[slot]; i < r->starts[slot + 1]; i++) {
-        uint32_t rank = r->ranks[i];
+    for (uint32_t i = r->all.starts[slot]; i < r->all.starts[slot + 1]; i++) {
+        uint32_t rank = r->all.ranks[i];
         const struct residual_rule *rule = r->ranked[rank];
         enum verdict_kind kind = rule->verdict;
         bool final = kind == VERDICT_DENY || kind == VERDICT_ALLOW;
@@ -332,25 +366,31 @@ look_in_slot(struct finding *f, size_t slot)
     }
 }
 
+/* Looks through the slots of `x` in which there can be rules about the demand. */
+static void
+look_in_slots(struct finding *f, const struct residual_index *x,
+              void (*look)(struct finding *f, size_t slot))
+{
+    const struct demand *demand = f->demand;
+
+    look(f, SLOT_EVERY_CLASS);
+    for (class_set left = demand->classes & (CLASS_BIT(COMMAND_CLASS_COUNT) - 1); left != 0;
+         left &= left - 1)
+        look(f, SLOT_CLASSES + (size_t)__builtin_ctzll(left));
+    if (x->has_databases)
+        look(f, bucket_slot(x, KEY_DATABASE, pattern_hash(f->command->database)));
+    if (x->has_named && (demand->kind == OBJECT_RELATION || demand->kind == OBJECT_FUNCTION))
+        look(f, bucket_slot(x, demand->kind == OBJECT_RELATION ? KEY_TABLE : KEY_FUNCTION,
+                            pattern_hash(demand->name)));
+}
+
 static void
 look_up_demand(struct finding *f)
 {
-    const struct residual *r = f->r;
-    const struct demand *demand = f->demand;
-
     f->permitted = false;
     for (int kind = 0; kind <= VERDICT_DENY; kind++)
         f->first[kind] = RANK_NONE;
-
-    look_in_slot(f, SLOT_EVERY_CLASS);
-    for (class_set left = demand->classes & (CLASS_BIT(COMMAND_CLASS_COUNT) - 1); left != 0;
-         left &= left - 1)
-        look_in_slot(f, SLOT_CLASSES + (size_t)__builtin_ctzll(left));
-    if (r->has_databases)
-        look_in_slot(f, bucket_slot(r, KEY_DATABASE, pattern_hash(f->command->database)));
-    if (r->has_named && (demand->kind == OBJECT_RELATION || demand->kind == OBJECT_FUNCTION))
-        look_in_slot(f, bucket_slot(r, demand->kind == OBJECT_RELATION ? KEY_TABLE : KEY_FUNCTION,
-                                    pattern_hash(demand->name)));
+    look_in_slots(f, &f->r->all, look_in_slot);
 }
 
 static void
@@ -362,44 +402,193 @@ set_verdict(struct verdict *v, const struct residual *r, uint32_t rank, const st
     v->demand = demand;
 }
 
+/* By the rules alone, whatever their limits. */
+static void
+decide_by_rules(struct finding *f, struct verdict *verdict)
+{
+    const struct residual *r = f->r;
+    const struct command *command = f->command;
+    const struct demand *not_permitted = NULL;
+    uint32_t hold = RANK_NONE;
+
+    *verdict = (struct verdict){.kind = VERDICT_DENY, .rule = STR(""), .message = STR("")};
+    for (size_t i = 0; i < command->n_demands; i++) {
+        f->demand = &command->demands[i];
+        look_up_demand(f);
+        if (f->first[VERDICT_DENY] != RANK_NONE) {
+            set_verdict(verdict, r, f->first[VERDICT_DENY], f->demand);
+            return;
+        }
+        if (!f->permitted && not_permitted == NULL)
+            not_permitted = f->demand;
+        for (int kind = VERDICT_STEP_UP; kind > VERDICT_ALLOW; kind--) {
+            if (f->first[kind] == RANK_NONE)
+                continue;
+            if (hold == RANK_NONE || r->ranked[hold]->verdict < (enum verdict_kind)kind) {
+                hold = f->first[kind];
+                set_verdict(verdict, r, hold, f->demand);
+            }
+            break;
+        }
+        if (i == 0 && hold == RANK_NONE && f->permitted)
+            set_verdict(verdict, r, f->first[VERDICT_ALLOW], NULL);
+    }
+    if (not_permitted != NULL)
+        *verdict = (struct verdict){
+            .kind = VERDICT_DENY, .rule = STR(""), .message = STR(""), .demand = not_permitted};
+}
+
+/* --- limits ------------------------------------------------------------------------------- */
+
+/* Whether a limit with this value, of the rule with this rank, takes the place of another. */
+static bool
+is_tighter(uint64_t new, uint32_t new_rank, uint64_t old, uint32_t old_rank)
+{
+    return new != 0 && (old == 0 || new < old || (new == old &&new_rank < old_rank));
+}
+
+/* Whether the rule would change anything in what was gathered. */
+static bool
+tightens(const struct gathered *g, const struct residual_rule *rule, uint32_t rank)
+{
+    const struct limits *new = &rule->limits, *old = &g->limits;
+
+    for (int i = 0; i < LIMIT_NUMBERS; i++)
+        if (is_tighter(limits_number(new, i), 0, limits_number(old, i), 0))
+            return true;
+    return is_tighter(new->max_tables, rank, old->max_tables, g->by_max_tables) ||
+           is_tighter(new->require_where, rank, old->require_where, g->by_require_where) ||
+           is_tighter(new->read_only, rank, old->read_only, g->by_read_only);
+}
+
+static void
+tighten(struct gathered *g, const struct residual_rule *rule, uint32_t rank)
+{
+    const struct limits *new = &rule->limits, *old = &g->limits;
+
+    if (is_tighter(new->max_tables, rank, old->max_tables, g->by_max_tables))
+        g->by_max_tables = rank;
+    if (is_tighter(new->require_where, rank, old->require_where, g->by_require_where))
+        g->by_require_where = rank;
+    if (is_tighter(new->read_only, rank, old->read_only, g->by_read_only))
+        g->by_read_only = rank;
+    limits_tighten(&g->limits, new);
+}
+
+static void
+gather_from_slot(struct finding *f, size_t slot)
+{
+    const struct residual_index *x = &f->r->limited;
+
+    for (uint32_t i = x->starts[slot]; i < x->starts[slot + 1]; i++) {
+        uint32_t rank = x->ranks[i];
+        const struct residual_rule *rule = f->r->ranked[rank];
+
+        f->visited++;
+        if (tightens(&f->gathered, rule, rank) && fit_rule(rule, f) != FIT_NOT)
+            tighten(&f->gathered, rule, rank);
+    }
+}
+
+static void
+gather_limits(struct finding *f)
+{
+    for (size_t i = 0; i < f->command->n_demands; i++) {
+        f->demand = &f->command->demands[i];
+        look_in_slots(f, &f->r->limited, gather_from_slot);
+    }
+}
+
+static void
+refuse(struct verdict *v, const struct residual_rule *rule, struct str message,
+       const struct demand *demand)
+{
+    *v = (struct verdict){
+        .kind = VERDICT_DENY, .rule = rule->name, .message = message, .demand = demand};
+}
+
+static bool
+is_system_schema(struct str schema)
+{
+    return str_is(schema, "pg_catalog") || str_is(schema, "information_schema") ||
+           str_is(schema, "pg_toast");
+}
+
+static bool
+is_counted(const struct demand *d)
+{
+    return d->kind == OBJECT_RELATION && !is_system_schema(d->schema);
+}
+
+static bool
+is_first_of_its_name(const struct command *command, size_t at)
+{
+    const struct demand *d = &command->demands[at];
+
+    for (size_t i = 0; i < at; i++)
+        if (is_counted(&command->demands[i]) && str_equal(command->demands[i].name, d->name) &&
+            str_equal(command->demands[i].schema, d->schema))
+            return false;
+    return true;
+}
+
+/* The demand that names one table too many; NULL if there is none. */
+static const struct demand *
+find_table_beyond(const struct command *command, uint64_t max)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < command->n_demands; i++)
+        if (is_counted(&command->demands[i]) && is_first_of_its_name(command, i) && ++n > max)
+            return &command->demands[i];
+    return NULL;
+}
+
+static const struct demand *
+find_demand(const struct command *command, class_set classes)
+{
+    for (size_t i = 0; i < command->n_demands; i++)
+        if ((command->demands[i].classes & classes) != 0)
+            return &command->demands[i];
+    return NULL;
+}
+
+/* The limits that can be decided before anything runs. */
+static void
+decide_by_limits(const struct finding *f, struct verdict *v)
+{
+    const class_set changes = CLASS_EFFECTS_MASK & ~(CLASSES(READ) | CLASSES(SESSION));
+    const struct gathered *g = &f->gathered;
+    const struct residual_rule *const *ranked = f->r->ranked;
+    const struct demand *d;
+
+    v->limits = g->limits;
+    if (g->limits.read_only && (d = find_demand(f->command, changes)) != NULL)
+        refuse(v, ranked[g->by_read_only], STR("limit \"read_only\": nothing may be changed"), d);
+    else if (g->limits.require_where && (d = find_demand(f->command, CLASSES(MASS_WRITE))) != NULL)
+        refuse(v, ranked[g->by_require_where],
+               (d->classes & CLASSES(TRUNCATE)) != 0
+                   ? STR("limit \"require_where\": TRUNCATE takes all rows")
+                   : STR("limit \"require_where\": UPDATE and DELETE need a WHERE that narrows"),
+               d);
+    else if (g->limits.max_tables != 0 &&
+             (d = find_table_beyond(f->command, g->limits.max_tables)) != NULL)
+        refuse(v, ranked[g->by_max_tables], ranked[g->by_max_tables]->tables_message, d);
+}
+
 void
 residual_decide_counting(const struct residual *r, const struct command *command, int64_t wall_us,
                          struct verdict *verdict, size_t *visited)
 {
     struct finding f = {.r = r, .command = command};
-    const struct demand *not_permitted = NULL;
-    uint32_t hold = RANK_NONE;
 
-    *verdict = (struct verdict){.kind = VERDICT_DENY, .rule = STR(""), .message = STR("")};
     if (r->has_times)
         f.moment = rule_moment_at(wall_us);
-
-    for (size_t i = 0; i < command->n_demands; i++) {
-        f.demand = &command->demands[i];
-        look_up_demand(&f);
-        if (f.first[VERDICT_DENY] != RANK_NONE) {
-            set_verdict(verdict, r, f.first[VERDICT_DENY], f.demand);
-            not_permitted = NULL;
-            hold = RANK_NONE;
-            break;
-        }
-        if (!f.permitted && not_permitted == NULL)
-            not_permitted = f.demand;
-        for (int kind = VERDICT_STEP_UP; kind > VERDICT_ALLOW; kind--) {
-            if (f.first[kind] == RANK_NONE)
-                continue;
-            if (hold == RANK_NONE || r->ranked[hold]->verdict < (enum verdict_kind)kind) {
-                hold = f.first[kind];
-                set_verdict(verdict, r, hold, f.demand);
-            }
-            break;
-        }
-        if (i == 0 && hold == RANK_NONE && f.permitted)
-            set_verdict(verdict, r, f.first[VERDICT_ALLOW], NULL);
+    decide_by_rules(&f, verdict);
+    if (r->has_limits && verdict->kind != VERDICT_DENY) {
+        gather_limits(&f);
+        decide_by_limits(&f, verdict);
     }
-    if (not_permitted != NULL)
-        *verdict = (struct verdict){
-            .kind = VERDICT_DENY, .rule = STR(""), .message = STR(""), .demand = not_permitted};
     *visited += f.visited;
 }
 

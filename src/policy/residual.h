@@ -12,15 +12,28 @@ struct residual_rule {
     enum verdict_kind verdict;
     bool keyed_by_name;     /* found by the exact names of its tables and functions */
     bool keyed_by_database; /* found by the exact names of its databases */
+    bool has_limits;
     class_set classes;
     struct str name;
     struct str message;
+    struct limits limits;
+    struct str tables_message; /* the refusal by limits.max_tables */
     const struct rule_time *times;
     size_t n_times;
     struct pattern_list databases;
     struct pattern_list schemas;
     struct object_pattern_list tables;
     struct object_pattern_list functions;
+};
+
+/* Finds rules by what they are about. Slots of ranks, ascending within each: 0 for rules about
+ * every class, then one for each class, then `buckets` (0 or a power of two) for rules found by an
+ * exact name. Slot s is ranks[starts[s]] up to ranks[starts[s + 1]]. */
+struct residual_index {
+    bool has_named, has_databases; /* rules keyed by name, by database */
+    uint32_t buckets;
+    const uint32_t *starts;
+    const uint32_t *ranks;
 };
 
 struct residual {
@@ -31,13 +44,9 @@ struct residual {
     const struct residual_rule **ranked;
     uint32_t n;
     bool has_times;
-    bool has_named, has_databases; /* rules keyed by name, by database */
-    /* Slots of ranks, ascending within each: 0 for rules about every class, then one for each
-     * class, then `buckets` (0 or a power of two) for rules found by an exact name. Slot s is
-     * ranks[starts[s]] up to ranks[starts[s + 1]]. */
-    uint32_t buckets;
-    const uint32_t *starts;
-    const uint32_t *ranks;
+    bool has_limits;
+    struct residual_index all;
+    struct residual_index limited; /* the rules with limits, if there are any */
 };
 
 /* The head and one rule of the wire form; the head's count is set with residual_wire_set_count()

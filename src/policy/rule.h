@@ -50,8 +50,8 @@ struct rule_time {
     unsigned to_minute;
 };
 
-/* What bounds a command that is allowed. 0 or false: no limit. Where several rules apply, the
- * smallest of each counts. */
+/* What bounds a command that is allowed; not in a rule that denies. 0 or false: no limit. Where
+ * several rules apply, the smallest of each counts. */
 struct limits {
     uint64_t rows_per_command;  /* delivered to the client; a cursor or portal is one command */
     uint64_t bytes_per_command; /* of rows, delivered */

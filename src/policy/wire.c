@@ -1,19 +1,27 @@
 #include "policy/residual.h"
 
+#include <inttypes.h>
+
 #include "base/cursor.h"
+#include "policy/limits.h"
 
 /* The wire form, network byte order:
  *     u32 version, u32 number of rules, then for each rule
  *     u8 verdict, u64 classes, string name, string message,
+ *     u8 which limits (a bit for each number, then those of enum limit_flag), u64 for each number,
  *     u32 number of windows and for each u8 days, u16 from, u16 to,
  *     four lists (databases, schemas, tables, functions): u32 number and that many strings.
  * A string is its length as u32 and its bytes. */
 enum {
-    WIRE_VERSION = 0x42480001, /* "BH", form 1 */
-    RULE_BYTES_MIN = 1 + 8 + 4 + 4 + 4 + 4 * 4,
+    WIRE_VERSION = 0x42480002, /* "BH", form 2 */
+    RULE_BYTES_MIN = 1 + 8 + 4 + 4 + 1 + 4 + 4 * 4,
     TIME_BYTES = 5,
     STRING_BYTES_MIN = 4,
 };
+
+enum limit_flag { LIMIT_REQUIRE_WHERE = 1 << LIMIT_NUMBERS, LIMIT_READ_ONLY = 2 << LIMIT_NUMBERS };
+
+_Static_assert(LIMIT_READ_ONLY <= 0x80, "the bits of limits fill a byte");
 
 static void
 put_string(struct buf *out, struct str s)
@@ -43,6 +51,20 @@ residual_wire_set_count(struct buf *wire, size_t start, uint32_t count)
     buf_set_u32(wire, start + 4, count);
 }
 
+static void
+put_limits(struct buf *out, const struct limits *limits)
+{
+    unsigned bits = (limits->require_where ? LIMIT_REQUIRE_WHERE : 0) |
+                    (limits->read_only ? LIMIT_READ_ONLY : 0);
+
+    for (int i = 0; i < LIMIT_NUMBERS; i++)
+        bits |= limits_number(limits, i) != 0 ? 1U << i : 0;
+    buf_put_u8(out, (uint8_t)bits);
+    for (int i = 0; i < LIMIT_NUMBERS; i++)
+        if (limits_number(limits, i) != 0)
+            buf_put_u64(out, limits_number(limits, i));
+}
+
 void
 residual_wire_put_rule(struct buf *out, const struct policy_rule *rule)
 {
@@ -50,6 +72,7 @@ residual_wire_put_rule(struct buf *out, const struct policy_rule *rule)
     buf_put_u64(out, rule->classes);
     put_string(out, rule->name);
     put_string(out, rule->message);
+    put_limits(out, &rule->limits);
     buf_put_u32(out, (uint32_t)rule->n_times);
     for (size_t i = 0; i < rule->n_times; i++) {
         buf_put_u8(out, (uint8_t)rule->times[i].days);
@@ -142,6 +165,33 @@ read_objects(struct cursor *c, struct arena *arena, struct object_pattern_list *
 }
 
 static enum err
+read_limits(struct cursor *c, struct arena *arena, struct residual_rule *rule)
+{
+    struct buf text = buf_make(128);
+    unsigned bits = cursor_u8(c);
+
+    rule->has_limits = bits != 0;
+    if (rule->has_limits && rule->verdict == VERDICT_DENY)
+        return fail(ERR_PROTOCOL, "a rule that denies has limits");
+    rule->limits.require_where = (bits & LIMIT_REQUIRE_WHERE) != 0;
+    rule->limits.read_only = (bits & LIMIT_READ_ONLY) != 0;
+    for (int i = 0; i < LIMIT_NUMBERS; i++) {
+        uint64_t number = (bits >> i & 1) != 0 ? cursor_u64(c) : 0;
+
+        if ((bits >> i & 1) != 0 && number == 0)
+            return fail(ERR_PROTOCOL, "a rule has a limit of nothing");
+        limits_set_number(&rule->limits, i, number);
+    }
+    if (rule->limits.max_tables == 0)
+        return OK;
+    buf_printf(&text, "limit \"max_tables\": one command may name at most %" PRIu64 " table%s",
+               rule->limits.max_tables, rule->limits.max_tables == 1 ? "" : "s");
+    rule->tables_message = arena_str(arena, buf_str(&text));
+    buf_free(&text);
+    return rule->tables_message.ptr == NULL ? out_of_memory() : OK;
+}
+
+static enum err
 read_rule(struct cursor *c, struct arena *arena, struct residual_rule *rule)
 {
     uint8_t verdict = cursor_u8(c);
@@ -155,7 +205,7 @@ read_rule(struct cursor *c, struct arena *arena, struct residual_rule *rule)
         return fail(ERR_PROTOCOL, "a rule has unknown classes");
     rule->name = read_string(c);
     rule->message = read_string(c);
-    if ((e = read_times(c, arena, rule)) != OK ||
+    if ((e = read_limits(c, arena, rule)) != OK || (e = read_times(c, arena, rule)) != OK ||
         (e = read_patterns(c, arena, &rule->databases)) != OK ||
         (e = read_patterns(c, arena, &rule->schemas)) != OK ||
         (e = read_objects(c, arena, &rule->tables)) != OK ||

@@ -38,6 +38,7 @@ struct sql_cache {
     size_t used;
     size_t max;
     sql_analyze_fn *analyze;
+    const struct sql_context *context;
     struct arena *arena; /* of the last analysis */
     struct sql_facts facts;
     struct buf key;
@@ -86,9 +87,10 @@ sql_cache_key(struct str text, struct buf *out)
 }
 
 static enum err
-analyze_plainly(struct str text, struct arena *arena, struct sql_facts *out)
+analyze_plainly(struct str text, const struct sql_context *context, struct arena *arena,
+                struct sql_facts *out)
 {
-    return sql_analyze(text, arena, out);
+    return sql_analyze(text, context, arena, out);
 }
 
 struct sql_cache *
@@ -110,6 +112,13 @@ sql_cache_new(size_t max_bytes, sql_analyze_fn *analyze)
     return c;
 }
 
+static void
+free_entry(struct entry *e)
+{
+    sql_lineage_release(e->facts.lineage);
+    free(e);
+}
+
 void
 sql_cache_free(struct sql_cache *c)
 {
@@ -119,8 +128,9 @@ sql_cache_free(struct sql_cache *c)
         struct entry *e = c->newest;
 
         c->newest = e->older;
-        free(e);
+        free_entry(e);
     }
+    sql_lineage_release(c->facts.lineage);
     table_free(c->table);
     arena_free(c->arena);
     buf_free(&c->key);
@@ -161,8 +171,17 @@ evict(struct sql_cache *c, size_t room)
         unlink_entry(c, e); /* so it is seen once: NOLINT(clang-analyzer-unix.Malloc) */
         (void)table_remove(c->table, e->key);
         c->used -= e->size;
-        free(e);
+        free_entry(e);
     }
+}
+
+void
+sql_cache_set_context(struct sql_cache *c, const struct sql_context *context)
+{
+    evict(c, c->max + 1);
+    sql_lineage_release(c->facts.lineage);
+    c->facts.lineage = NULL;
+    c->context = context;
 }
 
 static struct entry *
@@ -241,6 +260,7 @@ keep_facts(struct entry *e, const struct sql_facts *f, bool exact)
             n_demands += f->statements[i].n_demands;
     bytes = (char *)(next + n_demands);
     e->facts = *f;
+    e->facts.lineage = sql_lineage_hold(f->lineage);
     e->facts.statements = statements;
     e->facts.demands = keep_demands(&next, &bytes, f->demands, f->n_demands);
     for (size_t i = 0; i < f->n_statements; i++) {
@@ -262,12 +282,13 @@ remember(struct sql_cache *c, const struct sql_facts *f)
     struct str key = buf_str(&c->key);
     bool exact = key.ptr[0] == KEY_EXACT;
     size_t size = sizeof(struct entry) + key.len + (f == NULL ? 0 : facts_bytes(f, exact));
+    size_t lineage = f == NULL || f->lineage == NULL ? 0 : f->lineage->bytes;
     struct entry *e;
     void *old = NULL;
 
-    if (size + key.len + ENTRY_OVERHEAD > c->max / 4 || (e = malloc(size)) == NULL)
+    if (size + lineage + key.len + ENTRY_OVERHEAD > c->max / 4 || (e = malloc(size)) == NULL)
         return NULL;
-    *e = (struct entry){.size = size + key.len + ENTRY_OVERHEAD, .tombstone = f == NULL};
+    *e = (struct entry){.size = size + lineage + key.len + ENTRY_OVERHEAD, .tombstone = f == NULL};
     e->key.len = key.len;
     if (f != NULL)
         keep_facts(e, f, exact);
@@ -276,7 +297,7 @@ remember(struct sql_cache *c, const struct sql_facts *f)
     memcpy((char *)(uintptr_t)e->key.ptr, key.ptr, key.len);
     evict(c, e->size);
     if (table_put(c->table, e->key, e, &old) != OK) {
-        free(e);
+        free_entry(e);
         return NULL;
     }
     c->used += e->size;
@@ -287,8 +308,10 @@ remember(struct sql_cache *c, const struct sql_facts *f)
 static enum err
 analyze_now(struct sql_cache *c, struct str text)
 {
+    sql_lineage_release(c->facts.lineage);
+    c->facts.lineage = NULL;
     arena_reset(c->arena);
-    return c->analyze(text, c->arena, &c->facts);
+    return c->analyze(text, c->context, c->arena, &c->facts);
 }
 
 /* Not to be looked up: too long, or not text at all. */

@@ -181,10 +181,16 @@ catalog_namespace_named(const struct catalog *c, struct str name)
         low_;                                                                                      \
     })
 
+uint32_t
+catalog_first_relation(const struct catalog *c, struct str name)
+{
+    return FIRST_NAMED(c, c->relations, c->n_relations, name);
+}
+
 const struct catalog_relation *
 catalog_relation_named(const struct catalog *c, uint32_t namespace, struct str name)
 {
-    uint32_t i = FIRST_NAMED(c, c->relations, c->n_relations, name);
+    uint32_t i = catalog_first_relation(c, name);
 
     for (; i < c->n_relations && str_equal(catalog_text(c, c->relations[i].name), name); i++)
         if (c->relations[i].namespace == namespace)

@@ -65,6 +65,7 @@ struct catalog_relation {
     struct catalog_str definition;          /* of a view or materialized view: its query */
     uint8_t kind;                           /* pg_class.relkind */
     uint8_t has_rules;                      /* rules other than a view's own */
+    uint8_t has_triggers;
 };
 
 struct catalog_attribute {
@@ -145,6 +146,8 @@ const struct catalog_relation *catalog_relation_named(const struct catalog *c, u
                                                       struct str name);
 const struct catalog_relation *catalog_relation_of(const struct catalog *c, uint32_t oid);
 const struct catalog_type *catalog_type_of(const struct catalog *c, uint32_t oid);
+/* The index of the first relation of that name in any namespace, or of what follows it. */
+uint32_t catalog_first_relation(const struct catalog *c, struct str name);
 /* The first function (operator) of that name in any namespace; the others follow it. */
 const struct catalog_function *catalog_functions_named(const struct catalog *c, struct str name,
                                                        size_t *n);

@@ -54,10 +54,12 @@ static const struct {
                    " CASE WHEN c.relkind IN ('v','m') AND c.oid >= 16384"
                    " THEN pg_catalog.pg_get_viewdef(c.oid) END,"
                    " EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid"
-                   " AND r.rulename <> '_RETURN')"
+                   " AND r.rulename <> '_RETURN'),"
+                   " EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid"
+                   " AND NOT t.tgisinternal)"
                    " FROM pg_catalog.pg_class c WHERE c.relkind IN " RELATION_KINDS
                    " ORDER BY c.relname COLLATE \"C\", c.oid",
-                   8},
+                   9},
     [ATTRIBUTES] = {"SELECT a.attrelid, a.attnum, a.attname, a.atttypid,"
                     " CASE WHEN a.attgenerated <> ''"
                     " THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END"
@@ -294,6 +296,7 @@ add_relation(struct row *r)
         .kind = letter(r, 5),
         .definition = text(r, 6),
         .has_rules = letter(r, 7) == 't',
+        .has_triggers = letter(r, 8) == 't',
     };
 
     buf_put(&r->b->parts[CATALOG_RELATIONS], &relation, sizeof(relation));

@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <pg_query.h>
 
+#include "sql/flow.h"
 #include "sql/lexer.h"
 #include "sql/tree.h"
 
@@ -163,7 +164,7 @@ empty_facts(struct str text, struct arena *arena, struct sql_facts *out)
     if ((e = sql_demand_none(&w, CLASSES(READ))) != OK)
         return e;
     *s = (struct sql_statement){SQL_EMPTY, sql_str(""), text, w.demands, w.n_demands};
-    *out = (struct sql_facts){s, 1, w.demands, w.n_demands, false};
+    *out = (struct sql_facts){s, 1, w.demands, w.n_demands, false, NULL};
     return OK;
 }
 
@@ -185,8 +186,8 @@ analyze_tree(struct str text, struct arena *arena, const PgQuery__ParseResult *t
     for (size_t i = 0; i < tree->n_stmts; i++)
         if ((e = analyze_statement(text, arena, tree->stmts[i], &statements[i], &depends)) != OK)
             return e;
-    *out = (struct sql_facts){statements, tree->n_stmts, statements[0].demands,
-                              statements[0].n_demands, depends};
+    *out = (struct sql_facts){
+        statements, tree->n_stmts, statements[0].demands, statements[0].n_demands, depends, NULL};
     if (tree->n_stmts == 1)
         return OK;
     for (size_t i = 0; i < tree->n_stmts; i++)
@@ -198,7 +199,8 @@ analyze_tree(struct str text, struct arena *arena, const PgQuery__ParseResult *t
 }
 
 enum err
-sql_analyze(struct str text, struct arena *arena, struct sql_facts *out)
+sql_analyze(struct str text, const struct sql_context *context, struct arena *arena,
+            struct sql_facts *out)
 {
     PgQuery__ParseResult *parsed = NULL;
     struct arena *tree;
@@ -211,6 +213,8 @@ sql_analyze(struct str text, struct arena *arena, struct sql_facts *out)
         return fail(ERR_NOMEM, "no memory to parse a statement");
     if ((e = parse(text, tree, &parsed)) == OK)
         e = analyze_tree(text, arena, parsed, out);
+    if (e == OK && context != NULL)
+        e = sql_lineage_of(context, parsed, out, arena, &out->depends_on_literals, &out->lineage);
     large = arena_used(tree) > TRIM_BYTES;
     arena_free(tree);
     if (large)

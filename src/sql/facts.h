@@ -29,7 +29,9 @@ enum sql_kind {
     SQL_COPY_IN,
     SQL_COPY_OUT,
     SQL_SET,   /* name: the setting; empty: RESET ALL */
-    SQL_FETCH, /* MOVE included; unlike DECLARE and CLOSE it changes no cursor's name */
+    SQL_FETCH,   /* MOVE included */
+    SQL_DECLARE, /* name: the cursor */
+    SQL_CLOSE,   /* name: the cursor; empty: ALL */
 };
 
 struct sql_statement {
@@ -40,6 +42,9 @@ struct sql_statement {
     size_t n_demands;
 };
 
+struct sql_lineage;
+struct sql_context;
+
 struct sql_facts {
     const struct sql_statement *statements;
     size_t n_statements;
@@ -48,14 +53,18 @@ struct sql_facts {
     size_t n_demands;
     /* Whether another string that differs only in literal values could have other facts. */
     bool depends_on_literals;
+    /* Where the answers come from; NULL without a context. The cache's, or for the caller of
+     * sql_analyze() to release. */
+    const struct sql_lineage *lineage;
 };
 
-/* Analyses `text`, allocating from `arena`; `*out` borrows from `text` and `arena`.
- * Must run on a big stack (fiber_call_deep). ERR_LIMIT (size, tokens, statements, demands),
- * ERR_PROTOCOL (not SQL that PostgreSQL 15's grammar accepts: err_text() says where),
- * ERR_UNSUPPORTED (a construct that the analyser does not know), ERR_INVALID (NUL, not UTF-8),
- * ERR_NOMEM. */
-enum err sql_analyze(struct str text, struct arena *arena, struct sql_facts *out);
+/* Analyses `text`, allocating from `arena`; `*out` borrows from `text` and `arena`. `context` (may
+ * be NULL) adds the lineage. Must run on a big stack (fiber_call_deep). ERR_LIMIT (size, tokens,
+ * statements, demands), ERR_PROTOCOL (not SQL that PostgreSQL 15's grammar accepts: err_text() says
+ * where), ERR_UNSUPPORTED (a construct that the analyser does not know), ERR_INVALID (NUL, not
+ * UTF-8), ERR_NOMEM. */
+enum err sql_analyze(struct str text, const struct sql_context *context, struct arena *arena,
+                     struct sql_facts *out);
 
 /* The position that the text of such an ERR_PROTOCOL ends with, from 1 and in characters; 0: none.
  * `*message` is the rest: the parser's own words. */

@@ -14,17 +14,30 @@
  * generated columns, partitions and functions carry protected data on. */
 struct shield;
 
-/* All three must outlive it. ERR_NOMEM, ERR_LIMIT. Runs on a big stack. */
+/* Copies `protection`. `catalog`'s block must live until release(arg) is called, at the end of the
+ * shield's last holder (on failure it is not called). ERR_NOMEM, ERR_LIMIT. */
 enum err shield_make(const struct catalog *catalog, const struct protection *protection,
-                     struct shield **out);
-void shield_free(struct shield *s); /* NULL is allowed */
+                     void (*release)(void *arg), void *arg, struct shield **out);
+struct shield *shield_hold(struct shield *s);
+void shield_free(struct shield *s); /* gives one hold back; NULL is allowed */
 const struct catalog *shield_catalog(const struct shield *s);
 const struct protection *shield_protection(const struct shield *s);
+
+/* Whether a column that the server names as an answer's origin is protected, or not known. */
+bool shield_is_protected(const struct shield *s, uint32_t relation, int16_t attribute);
 
 /* How the server finds unqualified names. */
 struct sql_path {
     const struct str *schemas; /* in order, pg_catalog (and pg_temp) among them where they count */
     size_t n;
+};
+
+/* What an analysis may rely on. */
+struct sql_context {
+    struct shield *shield;
+    struct sql_path path;
+    bool path_known;
+    bool path_uncommitted; /* it was changed in the transaction under way */
 };
 
 /* What is hidden of one output cell. */
@@ -39,6 +52,7 @@ struct sql_hidden {
 
 struct sql_output_column {
     struct str name;
+    uint32_t type;     /* oid, where it is known; 0 else */
     uint32_t relation; /* oid of the table that the server is to name; 0: not predicted */
     int16_t attribute;
     struct sql_hidden hidden;
@@ -68,12 +82,16 @@ struct sql_output {
     /* DECLARE name CURSOR FOR …: the cursor that will give these rows; the answer itself has none
      */
     bool declares;
+    bool holds;    /* WITH HOLD: it outlives its transaction */
+    bool prepares; /* PREPARE name AS …: likewise */
+    bool closes;   /* CLOSE name, or with an empty name all cursors */
 };
 
 /* Of a whole string. One block, shared by reference counts. */
 struct sql_lineage {
     unsigned references;
     size_t bytes;
+    struct shield *shield;            /* held: rules and types are its */
     const struct sql_output *outputs; /* one for each statement */
     size_t n_outputs;
     /* A protected column is used as it may not be; empty: none is. `refused` names the column. */
@@ -84,7 +102,7 @@ struct sql_lineage {
     const uint32_t *views, *functions; /* oids of what was looked into, with their versions */
     const uint32_t *view_versions, *function_versions;
     size_t n_views, n_functions;
-    struct str protected_columns; /* read by it, for the record: "public.t.c, …" */
+    struct str masked; /* protected columns in the answers, for the record: "public.t.c, …" */
 };
 
 static inline const struct sql_lineage *

@@ -117,7 +117,9 @@ sql_on_declare(struct sql_walk *w, const ProtobufCMessage *m)
 {
     enum err e = sql_demand_none(w, CLASSES(SESSION) | CLASSES(CURSOR));
 
-    return e != OK ? e : sql_walk_children(w, m);
+    if (e == OK)
+        e = sql_walk_children(w, m);
+    return e != OK ? e : set_kind(w, SQL_DECLARE, ((const PgQuery__DeclareCursorStmt *)m)->portalname);
 }
 
 enum err
@@ -131,8 +133,9 @@ sql_on_fetch(struct sql_walk *w, const ProtobufCMessage *m)
 enum err
 sql_on_close(struct sql_walk *w, const ProtobufCMessage *m)
 {
-    (void)m;
-    return sql_demand_none(w, CLASSES(SESSION) | CLASSES(CURSOR));
+    enum err e = sql_demand_none(w, CLASSES(SESSION) | CLASSES(CURSOR));
+
+    return e != OK ? e : set_kind(w, SQL_CLOSE, ((const PgQuery__ClosePortalStmt *)m)->portalname);
 }
 
 enum err

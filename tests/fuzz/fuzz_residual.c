@@ -9,13 +9,18 @@ static const struct demand demands[] = {
     {CLASSES(CODE) | CLASSES(UNKNOWN_FUNCTION), OBJECT_FUNCTION, STR_INIT("app"), STR_INIT("f")},
     {CLASSES(DDL), OBJECT_SCHEMA, STR_INIT(""), STR_INIT("public")},
     {CLASSES(SESSION) | CLASSES(TRANSACTION), OBJECT_NONE, STR_INIT(""), STR_INIT("")},
+    {CLASSES(WRITE) | CLASSES(MASS_WRITE), OBJECT_RELATION, STR_INIT("a"), STR_INIT("b")},
 };
 
 static void
 decide_each(const struct residual *r)
 {
+    const struct command all = {.database = STR("sales"),
+                                .demands = demands,
+                                .n_demands = sizeof(demands) / sizeof(*demands)};
     struct verdict v;
 
+    residual_decide(r, &all, 1795435200000000, &v);
     for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++) {
         struct command command = {.database = STR("sales"), .demands = &demands[i], .n_demands = 1};
 

@@ -28,7 +28,7 @@ check(struct sql_cache *cache, struct str text)
     const struct sql_facts *cached;
     struct sql_facts facts;
     bool exact;
-    enum err e = sql_analyze(text, arena, &facts);
+    enum err e = sql_analyze(text, NULL, arena, &facts);
 
     if (sql_cache_facts(cache, text, &cached, &exact) != e)
         abort();

@@ -56,6 +56,25 @@ def test_explain_without_a_statement_says_what_is_allowed_at_all(story, claims):
     assert explain(story, claims(), "nowhere").returncode == 2
 
 
+def test_explain_tells_the_limits_and_the_rule_that_has_them(story, claims):
+    story.reload({"policies": [
+        {"name": "careful", "allow": ["read", "write", "session"],
+         "limits": {"rows_per_command": 100, "bytes_per_command": "10MiB", "require_where": True}},
+        {"name": "small", "allow": ["read"], "tables": ["app.*"], "limits": {"rows_per_command": 5}}]})
+    path = claims(groups=["deploy-agents"])
+    done = explain(story, path, "test", "--sql", "SELECT * FROM public.t")
+    assert done.returncode == 0
+    assert "limits:    rows_per_command 100, bytes_per_command 10MiB, require_where" in done.stdout
+    done = explain(story, path, "test", "--sql", "SELECT * FROM app.t")
+    assert "limits:    rows_per_command 5, bytes_per_command 10MiB, require_where" in done.stdout
+    done = explain(story, path, "test", "--sql", "DELETE FROM app.t")
+    assert done.returncode == 1 and "careful" in done.stdout and "limits:" not in done.stdout
+    assert 'limit "require_where": UPDATE and DELETE need a WHERE that narrows' in done.stdout
+    refused = story.psql("DELETE FROM app.t", token=story.token())
+    assert 'limit "require_where"' in refused.stderr and 'rule "careful"' in refused.stderr
+    assert story.record(type="command_intent", verdict="deny")["rule"] == "careful"
+
+
 def test_check_finds_a_mistake_where_it_is(story, tmp_path):
     assert story.cli("check").stdout.startswith("ok: 2 resources")
     text = story.config_path.read_text().replace("listen:", "lisen:")

@@ -40,6 +40,56 @@ def test_the_sample_is_accepted():
     assert is_valid(SAMPLE)
 
 
+def with_resource_key(text):
+    return SAMPLE.replace("    contact:", f"    {text}\n    contact:", 1)
+
+
+def with_limits(text):
+    return SAMPLE.replace("    allow: [insert]\n", f"    allow: [insert]\n    limits: {text}\n", 1)
+
+
+@pytest.mark.parametrize("text", [
+    "protect: [{columns: ssn}]",
+    "protect: [{columns: ['*.email'], mask: null}, {columns: a, mask: \"null\", write: true}]",
+    "protect: [{columns: [a], paths: [card.number], mask: {partial: 4}, lookup: equality}]",
+    "protect: [{columns: [a], mask: {fixed: \"(hidden)\"}}]",
+    "detect: email",
+    "detect: [email, {name: ticket, pattern: 'TKT-[0-9]{6}'}]",
+    "mask_key: {file: x}",
+])
+def test_protection_is_accepted(text):
+    assert is_valid(with_resource_key(text))
+
+
+@pytest.mark.parametrize("text", [
+    "protect: {columns: ssn}",
+    "protect: []",
+    "protect: [{mask: redact}]",
+    "protect: [{columns: a, mask: sha}]",
+    "protect: [{columns: a, mask: {partial: 0}}]",
+    "protect: [{columns: a, mask: {partial: 4, fixed: x}}]",
+    "protect: [{columns: a, lookup: prefix}]",
+    "detect: [emial]",
+    "detect: {name: a, pattern: b}",
+    "detect: [{name: a}]",
+    "mask_key: {files: x}",
+])
+def test_mistakes_in_protection_are_refused(text):
+    assert not is_valid(with_resource_key(text))
+
+
+def test_limits_are_accepted_where_something_is_allowed():
+    everything = ("{rows_per_command: 10, bytes_per_command: 10MiB, rows_per_session: 100, "
+                  "seconds_per_command: 30s, max_affected_rows: 5, max_tables: 3, "
+                  "require_where: true, read_only: true}")
+    assert is_valid(with_limits(everything))
+    for wrong in ("{}", "{rows: 1}", "{rows_per_command: 0}", "{bytes_per_command: 10}",
+                  "{max_tables: 1025}", "{require_where: 1}"):
+        assert not is_valid(with_limits(wrong))
+    assert not is_valid(SAMPLE.replace("    deny: \"this is", "    limits: {read_only: true}\n"
+                                       "    deny: \"this is", 1))
+
+
 @pytest.mark.parametrize(
     "instead_of, written",
     [

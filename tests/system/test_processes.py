@@ -9,6 +9,7 @@ import time
 
 import psycopg2
 import pytest
+import yaml
 
 from harness import machine
 from harness.wire import Closed, Wire, query
@@ -242,6 +243,50 @@ def test_a_broken_configuration_is_refused_and_the_old_one_stays(story):
     connection.close()
     fresh.close()
     story.write_config()
+
+
+def test_a_reload_changes_what_is_protected(story):
+    connection = story.connect()
+    story.reload({"resources": {"test": {
+        "protect": [{"columns": ["public.customers.ssn", '"Customer Notes"."SSN Copy"']},
+                    {"columns": ["*.details"], "paths": ["card.number"], "mask": {"partial": 4}}],
+        "detect": ["email", {"name": "ticket", "pattern": "TKT-[0-9]{6}"}]}}})
+    assert works(connection)
+    fresh = story.connect()
+    assert works(fresh)
+    story.reload({"resources": {"test": {"protect": [], "detect": []}}}, expect="reload_failed")
+    assert works(connection) and works(fresh)
+    connection.close()
+    fresh.close()
+    story.write_config({"resources": {"test": {"protect": None, "detect": None}}})
+
+
+def test_a_reload_with_a_wrong_pattern_is_refused_where_it_stands(story):
+    wrong = yaml.safe_load(story.config_path.read_text())
+    wrong["resources"]["test"]["protect"] = [{"columns": ["public.customers.ssn", "a.b.c.d"]}]
+    text = yaml.safe_dump(wrong, sort_keys=False)
+    line = next(n for n, line in enumerate(text.splitlines(), 1) if "a.b.c.d" in line)
+    column = text.splitlines()[line - 1].index("a.b.c.d") + 1
+    log = story.reload(text=text, expect="reload_failed")
+    assert f"bulkhead.yaml:{line}:{column}: error: 'a.b.c.d' has more than 3 parts" in log
+    connection = machine.until(lambda: _connect_with_old_configuration(story), "a session")
+    assert works(connection)
+    connection.close()
+    story.write_config()
+
+
+def test_a_reload_without_a_usable_mask_key_is_refused(story, tmp_path):
+    key = tmp_path / "mask.key"
+    key.write_text("short\n")
+    key.chmod(0o600)
+    protect = {"protect": [{"columns": ["ssn"], "mask": "hash"}], "mask_key": {"file": str(key)}}
+    log = story.reload({"resources": {"test": protect}}, expect="reload_failed")
+    assert "mask_key of resource test has fewer than 16 bytes" in log
+    key.write_text("0123456789abcdef\n")
+    story.reload()
+    connection = story.connect()
+    assert works(connection)
+    connection.close()
 
 
 def _connect_with_old_configuration(gateway):

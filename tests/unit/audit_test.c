@@ -27,9 +27,12 @@ static void
 put_command(int fd, uint64_t number, enum verdict_kind verdict)
 {
     struct demand demand = {CLASSES(READ), OBJECT_RELATION, STR("public"), STR("t")};
-    struct command command = {STR(HOSTILE), STR("sales"), &demand, 1, NULL, 0};
-    struct record_intent intent = {number, verdict, STR("readers"), STR(""), STR(""), &command, 0};
-    struct record_outcome outcome = {number, 1, 2, 3, STR(""), false};
+    struct command command = {
+        .text = STR(HOSTILE), .database = STR("sales"), .demands = &demand, .n_demands = 1};
+    struct record_intent intent = {
+        .command = number, .verdict = verdict, .rule = STR("readers"), .subject = &command};
+    struct record_outcome outcome = {
+        .command = number, .rows = 1, .bytes = 2, .duration_us = 3, .masked = 7};
     struct buf frames = buf_make(RECORD_FRAME_MAX);
 
     record_put_intent(&frames, 1, &intent);

@@ -79,6 +79,8 @@ static const struct mistake mistakes[] = {
      "b.yaml:3:1: error: did not find expected ',' or ']' while parsing a flow sequence\n"},
     {"listen: {postgres: 127.0.0.1:5432}", "listen: 127.0.0.1:5432",
      "b.yaml:1:9: error: 'listen' must be a mapping or a list, not '127.0.0.1:5432'\n"},
+    {"name: read", "name: protect",
+     "b.yaml:14:11: error: 'protect' is what records name when a column's protection refuses\n"},
     {"allow: [read]", "allow: {read: true}",
      "b.yaml:17:12: error: 'allow' must be a list, not a mapping\n"},
     {"who: {groups: [agents]}", "who: {groups: []}",
@@ -136,6 +138,89 @@ static const struct mistake mistakes[] = {
      "listen: {postgres: 127.0.0.1:5432}\nlog: {format: xml}\n",
      "b.yaml:2:15: error: 'format' cannot be 'xml'\n"
      "    hint: allowed: text, json\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    protect:\n      - {mask: redact}\n",
+     "b.yaml:14:9: error: an entry of 'protect' needs 'columns'\n"
+     "    hint: for example \"columns: [public.customers.ssn, \"*.email\"]\"\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    protect:\n      - {columns: [a.b.c.d]}\n",
+     "b.yaml:14:20: error: 'a.b.c.d' has more than 3 parts\n"
+     "    hint: a name with a dot in it needs double quotes\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    protect:\n      - {columns: [a..b]}\n",
+     "b.yaml:14:20: error: 'a..b' has an empty part\n"
+     "    hint: a pattern is column, table.column or schema.table.column\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    protect:\n      - {columns: [a.]}\n",
+     "b.yaml:14:20: error: 'a.' has an empty part\n"
+     "    hint: a pattern is column, table.column or schema.table.column\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    protect:\n      - {columns: ['a.\"b']}\n",
+     "b.yaml:14:20: error: 'a.\"b' has no closing double quote\n"
+     "    hint: a quote within a name is written twice\n"},
+    {"labels: {env: prod}\n",
+     "labels: {env: prod}\n    protect:\n      - {columns: ['a.\"b\"c']}\n",
+     "b.yaml:14:20: error: 'a.\"b\"c' has something behind a closing double quote\n"
+     "    hint: a pattern is column, table.column or schema.table.column\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    protect:\n      - {columns: ['a.\"\"']}\n",
+     "b.yaml:14:20: error: 'a.\"\"' has an empty part\n"
+     "    hint: a pattern is column, table.column or schema.table.column\n"},
+    {"labels: {env: prod}\n",
+     "labels: {env: prod}\n    protect:\n      - {columns: [my table.b]}\n",
+     "b.yaml:14:20: error: 'my table.b' has a space or a quote in a part without quotes\n"
+     "    hint: write it as 'schema.\"My Table\".column': quotes around the whole part\n"},
+    {"labels: {env: prod}\n",
+     "labels: {env: prod}\n    protect:\n      - {columns: a, paths: x..y}\n",
+     "b.yaml:14:29: error: 'x..y' has an empty part\n"
+     "    hint: a path is keys with dots between, such as card.number\n"},
+    {"labels: {env: prod}\n",
+     "labels: {env: prod}\n    protect:\n      - {columns: a, mask: sha}\n",
+     "b.yaml:14:28: error: 'mask' cannot be 'sha'\n"
+     "    hint: allowed: redact, null, hash, email\n"},
+    {"labels: {env: prod}\n",
+     "labels: {env: prod}\n    protect:\n      - {columns: a, mask: [redact]}\n",
+     "b.yaml:14:28: error: 'mask' must be redact, null, hash, email, {partial: N} or {fixed: "
+     "TEXT}, not a list\n"},
+    {"labels: {env: prod}\n",
+     "labels: {env: prod}\n    protect:\n      - {columns: a, mask: {partial: 0}}\n",
+     "b.yaml:14:38: error: 'partial' must be from 1 to 64\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    protect:\n      - {columns: a, mask: {}}\n",
+     "b.yaml:14:28: error: 'mask' needs one of 'partial' or 'fixed'\n"},
+    {"labels: {env: prod}\n",
+     "labels: {env: prod}\n    protect:\n      - {columns: a, mask: {partial: 1, fixed: x}}\n",
+     "b.yaml:14:28: error: 'mask' needs only one of 'partial' or 'fixed'\n"},
+    {"labels: {env: prod}\n",
+     "labels: {env: prod}\n    protect:\n      - {columns: a, mask: hash}\n",
+     "b.yaml:14:28: error: mask 'hash' needs a 'mask_key'\n"
+     "    hint: add \"mask_key: {file: /path/of/it}\" to the resource\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    mask_key: {file: x}\n",
+     "b.yaml:13:5: warning: 'mask_key' has no effect without \"mask: hash\"\n"},
+    {"labels: {env: prod}\n",
+     "labels: {env: prod}\n    protect:\n      - {columns: a, lookup: equal}\n",
+     "b.yaml:14:30: error: 'lookup' cannot be 'equal'\n"
+     "    hint: did you mean 'equality'?\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    detect: [emial]\n",
+     "b.yaml:13:14: error: unknown detector 'emial'\n"
+     "    hint: did you mean 'email'?\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    detect: [email, email]\n",
+     "b.yaml:13:21: error: a second detector called 'email'\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    detect: {name: a, pattern: b}\n",
+     "b.yaml:13:13: error: 'detect' must be a list, not a mapping\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    detect: [{name: iban, pattern: b}]\n",
+     "b.yaml:13:21: error: 'iban' is the name of a built-in detector\n"
+     "    hint: give yours another name\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    detect: [{name: x, pattern: ''}]\n",
+     "b.yaml:13:33: error: 'pattern' must be a regular expression (PCRE2), not empty\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    detect: [{name: x}]\n",
+     "b.yaml:13:14: error: a detector needs 'pattern'\n"
+     "    hint: for example \"pattern: 'TKT-[0-9]{6}'\"\n"},
+    {"allow: [read]\n", "allow: [read]\n    limits: {}\n",
+     "b.yaml:18:13: error: 'limits' is empty\n"
+     "    hint: name at least one limit\n"},
+    {"allow: [read]\n", "allow: [read]\n    limits: {rows_per_comand: 1}\n",
+     "b.yaml:18:14: error: unknown key 'rows_per_comand' in 'limits'\n"
+     "    hint: did you mean 'rows_per_command'?\n"},
+    {"allow: [read]\n", "allow: [read]\n    limits: {rows_per_command: 0}\n",
+     "b.yaml:18:32: error: 'rows_per_command' must be from 1 to 1000000000000\n"},
+    {"allow: [read]\n", "allow: [read]\n    limits: {max_tables: 1025}\n",
+     "b.yaml:18:26: error: 'max_tables' must be from 1 to 1024\n"},
+    {"deny: never done\n", "deny: never done\n    limits: {read_only: true}\n",
+     "b.yaml:21:5: error: 'limits' needs 'allow' beside it\n"},
     {"listen: {postgres: 127.0.0.1:5432}\n",
      "listen: {postgres: 127.0.0.1:5432}\nlocal_issuer: {enabled: yes}\n",
      "b.yaml:2:25: error: 'enabled' must be true or false, not 'yes'\n"
@@ -416,20 +501,28 @@ assert_report(struct str text, const char *expected)
     buf_free(&report_text);
 }
 
+/* A copy of `text` with `written` in place of the first `instead_of`. */
+static char *
+change(const char *text, const char *instead_of, const char *written)
+{
+    const char *at = strstr(text, instead_of);
+    size_t n = strlen(text) + strlen(written) + 1;
+    char *changed = test_malloc(n);
+
+    assert_non_null(at);
+    snprintf(changed, n, "%.*s%s%s", (int)(at - text), text, written, at + strlen(instead_of));
+    return changed;
+}
+
 static void
 test_each_mistake_is_reported_with_its_place_and_a_hint(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
-        const char *at = strstr(good, mistakes[i].instead_of);
-        struct buf text = buf_make(1 << 20);
+        char *text = change(good, mistakes[i].instead_of, mistakes[i].written);
 
-        assert_non_null(at);
-        buf_put(&text, good, (size_t)(at - good));
-        buf_put_text(&text, mistakes[i].written);
-        buf_put_text(&text, at + strlen(mistakes[i].instead_of));
-        assert_report(buf_str(&text), mistakes[i].report);
-        buf_free(&text);
+        assert_report(str_from(text), mistakes[i].report);
+        test_free(text);
     }
 }
 
@@ -644,6 +737,139 @@ test_values_that_have_several_forms(void **state)
     end(p);
 }
 
+static const char protecting[] =
+    "labels: {env: prod}\n"
+    "    protect:\n"
+    "      - {columns: [ssn, \"*.email\", 'public.\"Customer \"\"Notes\".\"SSN.Copy\"']}\n"
+    "      - {columns: public.payments.details, paths: [card.number, '\"a.b\".c.d'],\n"
+    "         mask: {partial: 4}, write: true}\n"
+    "      - {columns: crm.people.email, mask: email, lookup: equality}\n"
+    "      - {columns: a, mask: null}\n"
+    "      - {columns: a, mask: \"null\", lookup: none}\n"
+    "      - {columns: a, mask: {fixed: \"(hidden)\"}}\n"
+    "      - {columns: a, mask: hash}\n"
+    "    detect: [email, {name: ticket, pattern: 'TKT-[0-9]{6}'}]\n"
+    "    mask_key: {file: mask.key}\n";
+
+static void
+assert_rule(const struct protect_rule *rule, const char *schema, const char *table,
+            const char *column, enum mask_kind kind)
+{
+    assert_str(rule->schema, schema);
+    assert_str(rule->table, table);
+    assert_str(rule->column, column);
+    assert_int_equal(rule->mask.kind, kind);
+}
+
+static void
+test_protected_columns_become_rules(void **state)
+{
+    char *text = change(good, "labels: {env: prod}\n", protecting);
+    struct parsed *p = parse(str_from(text));
+    const struct config_resource *r;
+
+    (void)state;
+    assert_int_equal(p->err, OK);
+    assert_int_equal(p->report.warnings, 0);
+    r = &p->config->resources[0];
+    assert_int_equal(r->n_protect, 10);
+    assert_rule(&r->protect[0], "*", "*", "ssn", MASK_REDACT);
+    assert_false(r->protect[0].lookup || r->protect[0].write);
+    assert_rule(&r->protect[1], "*", "*", "email", MASK_REDACT);
+    assert_rule(&r->protect[2], "public", "Customer \"Notes", "SSN.Copy", MASK_REDACT);
+    assert_int_equal(r->protect[2].n_path, 0);
+    for (size_t i = 3; i < 5; i++) {
+        assert_rule(&r->protect[i], "public", "payments", "details", MASK_PARTIAL);
+        assert_int_equal(r->protect[i].mask.keep, 4);
+        assert_true(r->protect[i].write);
+    }
+    assert_int_equal(r->protect[3].n_path, 2);
+    assert_str(r->protect[3].path[0], "card");
+    assert_str(r->protect[3].path[1], "number");
+    assert_int_equal(r->protect[4].n_path, 3);
+    assert_str(r->protect[4].path[0], "a.b");
+    assert_str(r->protect[4].path[2], "d");
+    assert_rule(&r->protect[5], "crm", "people", "email", MASK_EMAIL);
+    assert_true(r->protect[5].lookup);
+    assert_rule(&r->protect[6], "*", "*", "a", MASK_NULL);
+    assert_rule(&r->protect[7], "*", "*", "a", MASK_NULL);
+    assert_rule(&r->protect[8], "*", "*", "a", MASK_FIXED);
+    assert_str(r->protect[8].mask.fixed, "(hidden)");
+    assert_rule(&r->protect[9], "*", "*", "a", MASK_HASH);
+    assert_int_equal(r->n_detect, 2);
+    assert_str(r->detect[0].name, "email");
+    assert_int_equal(r->detect[0].pattern.len, 0);
+    assert_str(r->detect[1].name, "ticket");
+    assert_str(r->detect[1].pattern, "TKT-[0-9]{6}");
+    assert_int_equal(r->mask_key.source, SECRET_FILE);
+    assert_str(r->mask_key.value, "/etc/bulkhead/mask.key");
+    end(p);
+    test_free(text);
+}
+
+/* Columns times paths: what one entry stands for is bounded, too. */
+static void
+test_protected_columns_have_a_limit(void **state)
+{
+    struct buf lines = buf_make(1 << 20);
+    struct parsed *p;
+    char *text;
+
+    (void)state;
+    buf_put_text(&lines, "labels: {env: prod}\n    protect:\n      - columns: [a");
+    for (int i = 1; i < 64; i++)
+        buf_put_text(&lines, ", a");
+    buf_put_text(&lines, "]\n        paths: [a");
+    for (int i = 1; i < 64; i++)
+        buf_put_text(&lines, ", a");
+    buf_put_text(&lines, "]\n");
+    buf_put_u8(&lines, '\0');
+    text = change(good, "labels: {env: prod}\n", lines.ptr);
+    p = parse(str_from(text));
+    assert_int_equal(p->err, OK);
+    assert_int_equal(p->config->resources[0].n_protect, 4096);
+    end(p);
+    test_free(text);
+    lines.len -= 3;
+    buf_put_text(&lines, ", a]\n");
+    buf_put_u8(&lines, '\0');
+    text = change(good, "labels: {env: prod}\n", lines.ptr);
+    p = parse(str_from(text));
+    assert_int_equal(p->err, ERR_INVALID);
+    assert_true(strstr(p->text.ptr, "13:5: error: 'protect' has more than 4096 columns") != NULL);
+    end(p);
+    test_free(text);
+    buf_free(&lines);
+}
+
+static void
+test_limits_of_a_policy(void **state)
+{
+    char *text = change(good, "allow: [read]\n",
+                        "allow: [read]\n"
+                        "    limits: {rows_per_command: 1000, bytes_per_command: 10MiB,\n"
+                        "             rows_per_session: 1000000000000, seconds_per_command: 2m,\n"
+                        "             max_affected_rows: 5, max_tables: 6, require_where: true,\n"
+                        "             read_only: false}\n");
+    struct parsed *p = parse(str_from(text));
+    const struct limits *l;
+
+    (void)state;
+    assert_int_equal(p->err, OK);
+    l = &p->config->policies[0].limits;
+    assert_int_equal(l->rows_per_command, 1000);
+    assert_int_equal(l->bytes_per_command, 10 << 20);
+    assert_int_equal(l->rows_per_session, 1000000000000);
+    assert_int_equal(l->seconds_per_command, 120);
+    assert_int_equal(l->max_affected_rows, 5);
+    assert_int_equal(l->max_tables, 6);
+    assert_true(l->require_where);
+    assert_false(l->read_only);
+    assert_int_equal(p->config->policies[1].limits.rows_per_command, 0);
+    end(p);
+    test_free(text);
+}
+
 static void
 test_a_file_cut_at_any_byte_is_an_error_or_a_smaller_file(void **state)
 {
@@ -668,7 +894,8 @@ static void
 test_a_file_with_any_byte_changed_does_no_harm(void **state)
 {
     static const char bytes[] = "{}[]:-'\"#&*!|>%@`,\n\t 0\xc3";
-    size_t len = strlen(good);
+    char *whole = change(good, "labels: {env: prod}\n", protecting);
+    size_t len = strlen(whole);
     char *text = test_malloc(len);
 
     (void)state;
@@ -676,13 +903,14 @@ test_a_file_with_any_byte_changed_does_no_harm(void **state)
         for (size_t k = 0; k < sizeof(bytes); k++) {
             struct parsed *p;
 
-            memcpy(text, good, len);
+            memcpy(text, whole, len);
             text[i] = bytes[k];
             p = parse((struct str){text, len});
             assert_int_equal(p->err == OK, p->report.errors == 0);
             end(p);
         }
     test_free(text);
+    test_free(whole);
 }
 
 static void
@@ -923,6 +1151,9 @@ main(void)
         cmocka_unit_test(test_relative_paths_start_at_the_folder_of_the_file),
         cmocka_unit_test(test_the_sample_is_read_as_it_is_meant),
         cmocka_unit_test(test_values_that_have_several_forms),
+        cmocka_unit_test(test_protected_columns_become_rules),
+        cmocka_unit_test(test_protected_columns_have_a_limit),
+        cmocka_unit_test(test_limits_of_a_policy),
         cmocka_unit_test(test_a_file_cut_at_any_byte_is_an_error_or_a_smaller_file),
         cmocka_unit_test(test_a_file_with_any_byte_changed_does_no_harm),
         cmocka_unit_test(test_depth_and_size_have_limits),

@@ -267,9 +267,21 @@ put_intent(int fd, uint64_t number, struct str text, enum verdict_kind verdict)
     static const struct bind_value binds[] = {{.type = 25, .bytes = STR_INIT("it's\n")},
                                               {.type = 17, .binary = true, .bytes = STR_INIT("\1")},
                                               {.type = 25, .is_null = true}};
-    struct command command = {text, STR("sales"), demands, 1, binds, 3};
-    struct record_intent intent = {number,   verdict, STR("the rule"), STR(""), STR("hash"),
-                                   &command, 0};
+    struct command command = {.text = text,
+                              .database = STR("sales"),
+                              .demands = demands,
+                              .n_demands = 1,
+                              .binds = binds,
+                              .n_binds = 3};
+    struct record_intent intent = {
+        .command = number,
+        .verdict = verdict,
+        .rule = STR("the rule"),
+        .policy_hash = STR("hash"),
+        .subject = &command,
+        .masked = verdict == VERDICT_MODIFY ? STR("public.t.c") : STR(""),
+        .protected_column = verdict == VERDICT_DENY ? STR("public.t.d") : STR(""),
+    };
     struct buf frame = buf_make(RECORD_FRAME_MAX);
 
     record_put_intent(&frame, clock_wall_us(), &intent);
@@ -280,7 +292,13 @@ put_intent(int fd, uint64_t number, struct str text, enum verdict_kind verdict)
 static void
 put_outcome(int fd, uint64_t number)
 {
-    struct record_outcome outcome = {number, 3, 4, UINT64_MAX, STR(""), false};
+    struct record_outcome outcome = {.command = number,
+                                     .rows = 3,
+                                     .bytes = 4,
+                                     .duration_us = UINT64_MAX,
+                                     .limit = number == 3 ? STR("max_affected_rows") : STR(""),
+                                     .masked = number == 3 ? 5 : 0,
+                                     .detected = number == 3 ? 6 : 0};
     struct buf frame = buf_make(RECORD_FRAME_MAX);
 
     record_put_outcome(&frame, clock_wall_us(), &outcome);
@@ -345,6 +363,44 @@ test_a_sessions_life_is_recorded(void **state)
     assert_string_equal(text_of(r, "said"), "terminated");
     assert_int_equal(json_integer_value(json_object_get(r, "commands")), 2);
     assert_int_equal(json_integer_value(json_object_get(r, "denied")), 1);
+    json_decref(all);
+}
+
+static void
+test_masks_and_limits_are_recorded_where_there_are_any(void **state)
+{
+    struct fixture *f = *state;
+    int fd = begin_session(f, 7);
+    const json_t *r;
+    json_t *all;
+
+    identify(f, 7, STR("agent"));
+    put_intent(fd, 1, STR("select 1"), VERDICT_ALLOW);
+    put_outcome(fd, 1);
+    put_intent(fd, 2, STR("select d from t"), VERDICT_DENY);
+    put_intent(fd, 3, STR("select c from t"), VERDICT_MODIFY);
+    put_outcome(fd, 3);
+    put_closed(fd);
+    close(fd);
+    drain(f);
+    all = records(f);
+    r = find_type(all, "command_intent", 0);
+    assert_null(json_object_get(r, "masked"));
+    assert_null(json_object_get(r, "protected"));
+    r = find_type(all, "command_intent", 1);
+    assert_null(json_object_get(r, "masked"));
+    assert_string_equal(text_of(r, "protected"), "public.t.d");
+    r = find_type(all, "command_intent", 2);
+    assert_string_equal(text_of(r, "verdict"), "modify");
+    assert_string_equal(text_of(r, "masked"), "public.t.c");
+    r = find_type(all, "command_outcome", 0);
+    assert_null(json_object_get(r, "limit"));
+    assert_null(json_object_get(r, "masked_values"));
+    assert_null(json_object_get(r, "detected"));
+    r = find_type(all, "command_outcome", 1);
+    assert_string_equal(text_of(r, "limit"), "max_affected_rows");
+    assert_int_equal(json_integer_value(json_object_get(r, "masked_values")), 5);
+    assert_int_equal(json_integer_value(json_object_get(r, "detected")), 6);
     json_decref(all);
 }
 
@@ -1071,6 +1127,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_a_sessions_life_is_recorded),
+        T(test_masks_and_limits_are_recorded_where_there_are_any),
         T(test_files_are_ended_at_their_size_and_the_chain_goes_on),
         T(test_a_second_writer_is_kept_out),
         T(test_a_torn_last_line_is_cut_and_recorded),

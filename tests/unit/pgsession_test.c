@@ -60,8 +60,10 @@ decide(const struct command *command, struct verdict *verdict)
     *verdict = (struct verdict){.kind = command->n_demands == 0 ? VERDICT_DENY : VERDICT_ALLOW};
     for (size_t i = 0; i < command->n_demands; i++)
         if ((command->demands[i].classes & (CLASSES(DROP) | CLASSES(DELETE))) != 0)
-            *verdict = (struct verdict){VERDICT_DENY, STR("never"), STR("agents do not drop"),
-                                        &command->demands[i]};
+            *verdict = (struct verdict){.kind = VERDICT_DENY,
+                                        .rule = STR("never"),
+                                        .message = STR("agents do not drop"),
+                                        .demand = &command->demands[i]};
 }
 
 enum err
@@ -134,6 +136,62 @@ gate_wait_end(struct gate *g, int64_t deadline_ms, enum gate_end *end, struct st
     *end = GATE_REVOKED;
     *text = STR("the token was revoked");
     return e;
+}
+
+/* Nothing is protected, so no catalog is asked for. */
+enum err
+door_catalog(struct door *d, uint64_t stale, int64_t deadline_ms, struct str *bytes)
+{
+    (void)d;
+    (void)stale;
+    (void)deadline_ms;
+    (void)bytes;
+    abort();
+}
+
+void
+door_catalog_release(struct str bytes)
+{
+    (void)bytes;
+}
+
+bool
+door_take_pushed_catalog(struct door *d, struct str *bytes)
+{
+    (void)d;
+    (void)bytes;
+    return false;
+}
+
+const struct protection *
+gate_protection(const struct gate *g)
+{
+    static const struct protection nothing;
+
+    (void)g;
+    return &nothing;
+}
+
+uint64_t
+gate_edition(const struct gate *g)
+{
+    (void)g;
+    return 1;
+}
+
+uint64_t
+gate_rows_left(const struct gate *g, const struct limits *l)
+{
+    (void)g;
+    (void)l;
+    return UINT64_MAX;
+}
+
+void
+gate_count_rows(struct gate *g, uint64_t n)
+{
+    (void)g;
+    (void)n;
 }
 
 enum err

@@ -221,11 +221,12 @@ ref_permitted(const struct question *q, const struct demand *d)
 static struct verdict
 ref_verdict(const struct policy_rule *rule, const struct demand *d)
 {
-    return (struct verdict){rule->verdict, rule->name, rule->message, d};
+    return (struct verdict){
+        .kind = rule->verdict, .rule = rule->name, .message = rule->message, .demand = d};
 }
 
 static struct verdict
-ref_decide(const struct question *q)
+ref_decide_by_rules(const struct question *q)
 {
     const struct command *c = q->command;
     const struct policy_rule *rule;
@@ -243,6 +244,106 @@ ref_decide(const struct question *q)
     if (c->n_demands == 0)
         return (struct verdict){.kind = VERDICT_DENY};
     return ref_verdict(ref_first(q, &c->demands[0], VERDICT_ALLOW, true), NULL);
+}
+
+static bool
+ref_bounds(const struct question *q, const struct policy_rule *rule)
+{
+    for (size_t i = 0; i < q->command->n_demands; i++)
+        if (rule->verdict != VERDICT_DENY &&
+            ref_applies(rule, q->who, q->command, &q->command->demands[i], q->wall_us, false))
+            return true;
+    return false;
+}
+
+static uint64_t
+ref_get(const struct limits *l, int which)
+{
+    const uint64_t numbers[] = {l->rows_per_command,    l->bytes_per_command, l->rows_per_session,
+                                l->seconds_per_command, l->max_affected_rows, l->max_tables,
+                                l->require_where,       l->read_only};
+
+    return numbers[which];
+}
+
+/* The smallest of a limit, and the first rule that has it: holds before allows. */
+static uint64_t
+ref_smallest(const struct question *q, int which, const struct policy_rule **by)
+{
+    uint64_t smallest = 0;
+
+    for (int kind = VERDICT_STEP_UP; kind >= VERDICT_ALLOW; kind--)
+        for (size_t i = 0; i < q->n_rules; i++) {
+            uint64_t limit = ref_get(&q->rules[i].limits, which);
+
+            if ((int)q->rules[i].verdict != kind || limit == 0 || !ref_bounds(q, &q->rules[i]) ||
+                (smallest != 0 && limit >= smallest))
+                continue;
+            smallest = limit;
+            *by = &q->rules[i];
+        }
+    return smallest;
+}
+
+static bool
+ref_same_table(const struct demand *a, const struct demand *b)
+{
+    return str_equal(a->schema, b->schema) && str_equal(a->name, b->name);
+}
+
+static const struct demand *
+ref_table_beyond(const struct command *c, uint64_t max)
+{
+    const struct demand *seen[DEMANDS_MAX];
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n_demands; i++) {
+        const struct demand *d = &c->demands[i];
+        bool known = d->kind != OBJECT_RELATION || str_is(d->schema, "pg_catalog");
+
+        for (size_t k = 0; k < n; k++)
+            known |= ref_same_table(seen[k], d);
+        if (known)
+            continue;
+        if (n == max)
+            return d;
+        seen[n++] = d;
+    }
+    return NULL;
+}
+
+static struct verdict
+ref_decide(const struct question *q)
+{
+    struct verdict v = ref_decide_by_rules(q), refusal = {.kind = VERDICT_DENY};
+    const struct policy_rule *tables = NULL, *where = NULL, *only = NULL, *any = NULL;
+    const struct command *c = q->command;
+    struct limits l;
+
+    if (v.kind == VERDICT_DENY)
+        return v;
+    l = (struct limits){ref_smallest(q, 0, &any),   ref_smallest(q, 1, &any),
+                        ref_smallest(q, 2, &any),   ref_smallest(q, 3, &any),
+                        ref_smallest(q, 4, &any),   ref_smallest(q, 5, &tables),
+                        ref_smallest(q, 6, &where), ref_smallest(q, 7, &only)};
+    v.limits = l;
+    for (size_t i = 0; i < c->n_demands && only != NULL; i++)
+        if ((c->demands[i].classes & (CLASSES(READ) | CLASSES(SESSION))) == 0) {
+            refusal.rule = only->name;
+            refusal.demand = &c->demands[i];
+            return refusal;
+        }
+    for (size_t i = 0; i < c->n_demands && where != NULL; i++)
+        if ((c->demands[i].classes & CLASSES(MASS_WRITE)) != 0) {
+            refusal.rule = where->name;
+            refusal.demand = &c->demands[i];
+            return refusal;
+        }
+    if (tables != NULL && (refusal.demand = ref_table_beyond(c, l.max_tables)) != NULL) {
+        refusal.rule = tables->name;
+        return refusal;
+    }
+    return v;
 }
 
 /* --- the generator ------------------------------------------------------------------------ */
@@ -323,6 +424,35 @@ random_address(void)
     return a;
 }
 
+static struct limits
+random_limits(void)
+{
+    return (struct limits){
+        .rows_per_command = below(4),
+        .bytes_per_command = chance(50) ? (uint64_t)1 << below(64) : 0,
+        .rows_per_session = below(4),
+        .seconds_per_command = below(4),
+        .max_affected_rows = below(4),
+        .max_tables = chance(40) ? below(4) : 0,
+        .require_where = chance(20),
+        .read_only = chance(20),
+    };
+}
+
+/* One effect, and perhaps narrower ones, as demands have them. */
+static class_set
+random_demand_classes(void)
+{
+    class_set classes = CLASS_BIT(chance(70) ? below(3) : below(COMMAND_EFFECT_COUNT));
+
+    if (chance(20))
+        classes |= CLASSES(MASS_WRITE);
+    if (chance(40))
+        classes |=
+            CLASS_BIT(COMMAND_EFFECT_COUNT + below(COMMAND_CLASS_COUNT - COMMAND_EFFECT_COUNT));
+    return classes;
+}
+
 static class_set
 random_classes(void)
 {
@@ -377,6 +507,8 @@ random_rule(struct round *r, size_t i)
         .tables = random_list(r, FROM_OBJECTS, 30),
         .functions = random_list(r, FROM_OBJECTS, 20),
     };
+    if (rule->verdict != VERDICT_DENY && chance(25))
+        rule->limits = random_limits();
     random_conditions(r, i, rule);
 }
 
@@ -413,9 +545,11 @@ random_command(struct round *r)
                                            : (enum object_kind)below(OBJECT_KIND_COUNT);
 
         r->demands[i] = (struct demand){
-            .classes = random_classes(),
+            .classes = random_demand_classes(),
             .kind = kind,
-            .schema = kind == OBJECT_NONE || chance(40) ? STR("") : PICK(words),
+            .schema = kind == OBJECT_NONE || chance(40) ? STR("")
+                      : chance(10)                      ? STR("pg_catalog")
+                                                        : PICK(words),
             .name = kind == OBJECT_NONE ? STR("") : PICK(words),
         };
     }
@@ -442,15 +576,38 @@ through_the_wire(const struct question *q)
     return second;
 }
 
+static bool
+limits_are_equal(const struct limits *a, const struct limits *b)
+{
+    for (int which = 0; which < 8; which++)
+        if (ref_get(a, which) != ref_get(b, which))
+            return false;
+    return true;
+}
+
+/* What a verdict is counted as: its kind, denied by default, by a limit, allowed with limits. */
+enum { BY_DEFAULT = VERDICT_DENY + 1, BY_LIMIT, WITH_LIMITS, COUNTS };
+
+static unsigned
+count_as(const struct verdict *v)
+{
+    if (v->kind == VERDICT_DENY)
+        return v->rule.len == 0                          ? BY_DEFAULT
+               : str_starts(v->message, STR("limit \"")) ? BY_LIMIT
+                                                         : VERDICT_DENY;
+    return limits_are_equal(&v->limits, &(struct limits){0}) ? v->kind : WITH_LIMITS;
+}
+
 static void
 compare(const struct question *q, const struct residual *r, uint64_t round_seed, unsigned counts[])
 {
     struct verdict expected = ref_decide(q), got;
 
     residual_decide(r, q->command, q->wall_us, &got);
-    counts[got.kind + (got.kind == VERDICT_DENY && got.rule.len == 0 ? 1 : 0)]++;
+    counts[count_as(&got)]++;
     if (got.kind == expected.kind && str_equal(got.rule, expected.rule) &&
-        str_equal(got.message, expected.message) && got.demand == expected.demand)
+        (count_as(&got) == BY_LIMIT || str_equal(got.message, expected.message)) &&
+        got.demand == expected.demand && limits_are_equal(&got.limits, &expected.limits))
         return;
     fail_msg("BULKHEAD_SEED=%llu: expected %s by \"%.*s\", got %s by \"%.*s\"",
              (unsigned long long)round_seed, verdict_kind_name(expected.kind),
@@ -485,7 +642,7 @@ test_random_policies_are_decided_as_the_reference_decides(void **state)
 {
     const char *given = getenv("BULKHEAD_SEED");
     uint64_t start = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 1000003;
-    unsigned counts[VERDICT_DENY + 2] = {0};
+    unsigned counts[COUNTS] = {0};
 
     (void)state;
     if (given != NULL) {
@@ -494,8 +651,11 @@ test_random_policies_are_decided_as_the_reference_decides(void **state)
     }
     for (uint64_t i = 0; i < ROUNDS; i++)
         run_round((start + i) * 2654435761u | 1, counts);
-    print_message("allow %u, modify %u, defer %u, step_up %u, deny %u, by default %u\n", counts[0],
-                  counts[1], counts[2], counts[3], counts[4], counts[5]);
+    print_message(
+        "allow %u, modify %u, defer %u, step_up %u, deny %u, by default %u, by a limit %u, "
+        "with limits %u\n",
+        counts[0], counts[1], counts[2], counts[3], counts[4], counts[BY_DEFAULT], counts[BY_LIMIT],
+        counts[WITH_LIMITS]);
     /* A generator that never reaches a verdict would prove nothing. */
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
         assert_true(counts[i] > ROUNDS / 100);

@@ -571,6 +571,12 @@ test_the_description_says_what_is_allowed(void **state)
                      "read, write on public.*; session; code on app.refresh() in database sales "
                      "(after approval), except grant, drop-database");
     assert_described(rules, 7, "");
+    rules[1].limits = (struct limits){.max_affected_rows = 10, .require_where = true};
+    rules[2].limits = (struct limits){1000, 3 << 20, 5000, 90, 0, 4, false, true};
+    assert_described(rules, 3,
+                     "read on public.*; write on public.* (max_affected_rows 10, require_where); "
+                     "session (rows_per_command 1000, bytes_per_command 3MiB, rows_per_session "
+                     "5000, seconds_per_command 90s, max_tables 4, read_only)");
     assert_described(&(struct policy_rule){.schemas = LIST(S("a"), S("b\n"))}, 1,
                      "anything in schema a, b?");
 }
@@ -602,6 +608,164 @@ test_the_description_is_short_however_many_rules_there_are(void **state)
     residual_free(r);
 }
 
+/* --- limits ------------------------------------------------------------------------------- */
+
+static const struct demand MASS_UPDATE = {
+    .classes = CLASSES(WRITE) | CLASSES(UPDATE) | CLASSES(MASS_WRITE),
+    .kind = OBJECT_RELATION,
+    .schema = STR_INIT("public"),
+    .name = STR_INIT("customers"),
+};
+static const struct demand TRUNCATE = {
+    .classes = CLASSES(WRITE) | CLASSES(TRUNCATE) | CLASSES(MASS_WRITE),
+    .kind = OBJECT_RELATION,
+    .schema = STR_INIT("public"),
+    .name = STR_INIT("customers"),
+};
+
+static struct verdict
+decide_limits(const struct policy_rule *rules, size_t n, const struct demand *demands,
+              size_t n_demands, char said[160])
+{
+    struct command command = {.database = STR("sales"), .demands = demands, .n_demands = n_demands};
+    struct residual *r = specialise(rules, n);
+    struct verdict v;
+
+    residual_decide(r, &command, MONDAY_NOON_US, &v);
+    snprintf(said, 160, "%.*s: %.*s", STR_ARG(v.rule), STR_ARG(v.message));
+    residual_free(r);
+    return v;
+}
+
+static void
+test_the_smallest_of_each_limit_counts(void **state)
+{
+    struct rule_time evening = {0, 20 * 60, 22 * 60};
+    struct policy_rule rules[] = {
+        {.name = STR("a"), .limits = {.rows_per_command = 100, .bytes_per_command = 5000}},
+        {.name = STR("b"),
+         .classes = CLASSES(READ),
+         .limits = {.rows_per_command = 10, .seconds_per_command = 7}},
+        {.name = STR("c"), .classes = CLASSES(SESSION), .limits = {.rows_per_command = 1}},
+        {.name = STR("d"), .tables = LIST(S("hr.*")), .limits = {.rows_per_session = 3}},
+        {.name = STR("e"), .times = &evening, .n_times = 1, .limits = {.rows_per_command = 2}},
+        {.name = STR("f"), .databases = LIST(S("hr")), .limits = {.rows_per_command = 2}},
+    };
+    const struct demand both[] = {READ_CUSTOMERS, BEGIN};
+    struct verdict v;
+    char said[160];
+
+    (void)state;
+    v = decide_limits(rules, 6, &READ_CUSTOMERS, 1, said);
+    assert_int_equal(v.kind, VERDICT_ALLOW);
+    assert_int_equal(v.limits.rows_per_command, 10);
+    assert_int_equal(v.limits.bytes_per_command, 5000);
+    assert_int_equal(v.limits.seconds_per_command, 7);
+    assert_int_equal(v.limits.rows_per_session, 0);
+    /* Without a schema the rule about hr may apply, and so its limit does. */
+    v = decide_limits(rules, 6, &READ_UNQUALIFIED, 1, said);
+    assert_int_equal(v.limits.rows_per_session, 3);
+    v = decide_limits(rules, 6, both, 2, said);
+    assert_int_equal(v.limits.rows_per_command, 1);
+    v = decide_limits(rules, 1, &BEGIN, 1, said);
+    assert_int_equal(v.limits.rows_per_command, 100);
+}
+
+static void
+test_limits_decided_beforehand_name_their_rule(void **state)
+{
+    struct policy_rule rules[] = {
+        {.name = STR("all")},
+        {.name = STR("careful"), .classes = CLASSES(WRITE), .limits = {.require_where = true}},
+        {.name = STR("readers"), .classes = CLASSES(READ), .limits = {.read_only = true}},
+    };
+    const struct demand copies[] = {READ_CUSTOMERS, MASS_UPDATE};
+    struct verdict v;
+    char said[160];
+
+    (void)state;
+    v = decide_limits(rules, 3, &MASS_UPDATE, 1, said);
+    assert_int_equal(v.kind, VERDICT_DENY);
+    assert_ptr_equal(v.demand, &MASS_UPDATE);
+    assert_false(v.limits.require_where);
+    assert_string_equal(
+        said, "careful: limit \"require_where\": UPDATE and DELETE need a WHERE that narrows");
+    decide_limits(rules, 3, &TRUNCATE, 1, said);
+    assert_string_equal(said, "careful: limit \"require_where\": TRUNCATE takes all rows");
+    decide_limits(rules, 3, copies, 2, said);
+    assert_string_equal(said, "readers: limit \"read_only\": nothing may be changed");
+    v = decide_limits(rules, 3, &READ_CUSTOMERS, 1, said);
+    assert_int_equal(v.kind, VERDICT_ALLOW);
+    assert_true(v.limits.read_only);
+    assert_int_equal(decide_limits(rules, 3, &BEGIN, 1, said).kind, VERDICT_ALLOW);
+}
+
+static void
+test_an_approval_does_not_lift_a_limit(void **state)
+{
+    struct policy_rule rules[] = {
+        {.name = STR("ask"), .verdict = VERDICT_STEP_UP, .limits = {.require_where = true}},
+        {.name = STR("never"), .verdict = VERDICT_DENY, .classes = CLASSES(TRUNCATE)},
+    };
+    char said[160];
+
+    (void)state;
+    assert_int_equal(decide_limits(rules, 2, &READ_CUSTOMERS, 1, said).kind, VERDICT_STEP_UP);
+    assert_int_equal(decide_limits(rules, 2, &MASS_UPDATE, 1, said).kind, VERDICT_DENY);
+    /* A rule that denies is named before a limit. */
+    decide_limits(rules, 2, &TRUNCATE, 1, said);
+    assert_string_equal(said, "never: ");
+}
+
+static struct demand
+read_of(const char *schema, const char *name)
+{
+    return (struct demand){CLASSES(READ), OBJECT_RELATION, str_from(schema), str_from(name)};
+}
+
+static void
+test_tables_are_counted_once_and_without_the_catalogs(void **state)
+{
+    struct policy_rule rules[] = {
+        {.name = STR("many"), .limits = {.max_tables = 9}},
+        {.name = STR("few"), .limits = {.max_tables = 2}},
+        {.name = STR("few too"), .limits = {.max_tables = 2}},
+    };
+    const struct demand demands[] = {
+        read_of("public", "a"),
+        read_of("public", "a"),
+        read_of("pg_catalog", "pg_class"),
+        read_of("information_schema", "tables"),
+        read_of("pg_toast", "t"),
+        read_of("public", "b"),
+        BEGIN,
+        read_of("other", "b"),
+    };
+    struct verdict v;
+    char said[160];
+
+    (void)state;
+    assert_int_equal(decide_limits(rules, 3, demands, 7, said).kind, VERDICT_ALLOW);
+    v = decide_limits(rules, 3, demands, 8, said);
+    assert_int_equal(v.kind, VERDICT_DENY);
+    assert_ptr_equal(v.demand, &demands[7]);
+    assert_string_equal(said, "few: limit \"max_tables\": one command may name at most 2 tables");
+    rules[1].limits.max_tables = 1;
+    decide_limits(rules, 3, demands, 8, said);
+    assert_string_equal(said, "few: limit \"max_tables\": one command may name at most 1 table");
+}
+
+static void
+test_a_rule_that_denies_has_no_limits(void **state)
+{
+    struct policy_rule rule = {
+        .name = STR("x"), .verdict = VERDICT_DENY, .limits = {.read_only = true}};
+    struct policy *p;
+
+    (void)state;
+    assert_int_equal(policy_compile(&rule, 1, &p), ERR_INVALID);
+}
+
 /* --- the wire form ------------------------------------------------------------------------ */
 
 static void
@@ -609,7 +773,10 @@ test_the_wire_form_is_read_back_and_refused_when_cut(void **state)
 {
     struct rule_time window = {3, 60, 120};
     struct policy_rule rules[] = {
-        {.name = STR("a"), .tables = LIST(S("public.*"), S("x")), .databases = LIST(S("d"))},
+        {.name = STR("a"),
+         .tables = LIST(S("public.*"), S("x")),
+         .databases = LIST(S("d")),
+         .limits = {1, 2, 3, 4, UINT64_MAX, 6, true, true}},
         {.name = STR("b"),
          .message = STR("no"),
          .verdict = VERDICT_DENY,
@@ -705,6 +872,22 @@ make_other_database(size_t i, const struct str *name, struct policy_rule *rule)
 }
 
 static void
+make_limited(size_t i, const struct str *name, struct policy_rule *rule)
+{
+    make_other_table(i, name, rule);
+    rule->verdict = VERDICT_ALLOW;
+    rule->limits.rows_per_command = 1;
+}
+
+static void
+make_unlimited(size_t i, const struct str *name, struct policy_rule *rule)
+{
+    (void)i;
+    (void)name;
+    rule->verdict = VERDICT_ALLOW;
+}
+
+static void
 test_rules_that_do_not_apply_are_not_looked_at(void **state)
 {
     (void)state;
@@ -714,6 +897,8 @@ test_rules_that_do_not_apply_are_not_looked_at(void **state)
     /* By hash: a few others may share the bucket. */
     assert_in_range(visits(MANY, make_other_table), 1, 20);
     assert_in_range(visits(MANY, make_other_database), 1, 20);
+    assert_in_range(visits(MANY, make_limited), 1, 40);
+    assert_int_equal(visits(MANY, make_unlimited), 1);
 }
 
 int
@@ -741,6 +926,11 @@ main(void)
         cmocka_unit_test(test_access_needs_a_rule_that_could_allow),
         cmocka_unit_test(test_the_description_says_what_is_allowed),
         cmocka_unit_test(test_the_description_is_short_however_many_rules_there_are),
+        cmocka_unit_test(test_the_smallest_of_each_limit_counts),
+        cmocka_unit_test(test_limits_decided_beforehand_name_their_rule),
+        cmocka_unit_test(test_an_approval_does_not_lift_a_limit),
+        cmocka_unit_test(test_tables_are_counted_once_and_without_the_catalogs),
+        cmocka_unit_test(test_a_rule_that_denies_has_no_limits),
         cmocka_unit_test(test_the_wire_form_is_read_back_and_refused_when_cut),
         cmocka_unit_test(test_rules_that_do_not_apply_are_not_looked_at),
     };

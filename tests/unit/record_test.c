@@ -34,6 +34,8 @@ static const struct record_intent intent = {
     .policy_hash = STR_INIT("abc"),
     .subject = &command,
     .decisive = 1,
+    .masked = STR_INIT("public.t.c, public.t.d"),
+    .protected_column = STR_INIT("public.t.e"),
 };
 
 static struct buf
@@ -93,13 +95,16 @@ test_an_intent_is_read_back_as_it_was_put(void **state)
     assert_true(bind.binary);
     assert_int_equal(bind.full_length, 3);
     assert_memory_equal(bind.bytes.ptr, "\0\1\2", 3);
+    assert_str(r.intent.masked, "public.t.c, public.t.d");
+    assert_str(r.intent.protected_column, "public.t.e");
     buf_free(&out);
 }
 
 static void
 test_outcomes_and_notes_are_read_back(void **state)
 {
-    struct record_outcome outcome = {9, 10, 11, 12, STR_INIT("42P01"), true};
+    struct record_outcome outcome = {
+        9, 10, 11, 12, STR_INIT("42P01"), true, STR_INIT("rows_per_command"), 13, 14};
     struct record_note note = {STR_INIT("cancel"), STR_INIT("text"), 5, 6};
     struct buf out = buf_make(4096);
     struct record r;
@@ -117,12 +122,51 @@ test_outcomes_and_notes_are_read_back(void **state)
     assert_int_equal(r.outcome.duration_us, 12);
     assert_true(r.outcome.unknown);
     assert_str(r.outcome.error, "42P01");
+    assert_str(r.outcome.limit, "rows_per_command");
+    assert_int_equal(r.outcome.masked, 13);
+    assert_int_equal(r.outcome.detected, 14);
     assert_int_equal(record_read(str_skip(buf_str(&out), used), &r, &used), OK);
     assert_int_equal(r.kind, RECORD_CLOSED);
     assert_str(r.note.event, "cancel");
     assert_str(r.note.text, "text");
     assert_int_equal(r.note.bytes_in, 5);
     assert_int_equal(r.note.bytes_out, 6);
+    buf_free(&out);
+}
+
+/* What a gateway of an earlier version left in its spools: frames without the last fields. */
+static void
+test_frames_of_the_first_version_are_read(void **state)
+{
+    struct record_intent old_intent = intent;
+    struct record_outcome outcome = {.command = 9, .rows = 10, .error = STR_INIT("42P01")};
+    struct buf out = buf_make(RECORD_FRAME_MAX);
+    struct record r;
+    size_t used, added = 2 * 4;
+
+    (void)state;
+    old_intent.masked = old_intent.protected_column = (struct str){"", 0};
+    record_put_intent(&out, 1, &old_intent);
+    buf_set_u32(&out, 0, (uint32_t)(out.len - 4 - added));
+    out.ptr[4] = 1;
+    assert_int_equal(record_read(buf_str(&out), &r, &used), OK);
+    assert_int_equal(used, out.len - added);
+    assert_str(r.intent.rule, "never");
+    assert_int_equal(r.intent.n_binds, 3);
+    assert_int_equal(r.intent.masked.len + r.intent.protected_column.len, 0);
+    buf_reset(&out);
+    record_put_outcome(&out, 1, &outcome);
+    added = 4 + 8 + 8;
+    buf_set_u32(&out, 0, (uint32_t)(out.len - 4 - added));
+    out.ptr[4] = 1;
+    assert_int_equal(record_read(buf_str(&out), &r, &used), OK);
+    assert_str(r.outcome.error, "42P01");
+    assert_int_equal(r.outcome.limit.len, 0);
+    assert_int_equal(r.outcome.masked + r.outcome.detected, 0);
+    for (unsigned version = 0; version < 256; version++) {
+        out.ptr[4] = (char)version;
+        assert_int_equal(record_read(buf_str(&out), &r, &used), version == 1 ? OK : ERR_PROTOCOL);
+    }
     buf_free(&out);
 }
 
@@ -278,6 +322,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_intent_is_read_back_as_it_was_put),
         cmocka_unit_test(test_outcomes_and_notes_are_read_back),
+        cmocka_unit_test(test_frames_of_the_first_version_are_read),
         cmocka_unit_test(test_a_frame_cut_at_any_byte_is_truncated_not_wrong),
         cmocka_unit_test(test_a_frame_whose_length_lies_is_refused),
         cmocka_unit_test(test_hostile_numbers_anywhere_never_read_out_of_bounds),

@@ -42,7 +42,7 @@ describe(struct str sql)
     struct arena *arena = arena_new((size_t)16 << 20);
     struct buf out = buf_make(1 << 20);
     struct sql_facts facts;
-    enum err e = sql_analyze(sql, arena, &facts);
+    enum err e = sql_analyze(sql, NULL, arena, &facts);
 
     if (e != OK)
         buf_printf(&out, "!%s", err_name(e));
@@ -290,7 +290,7 @@ test_cached_facts_are_those_of_an_analysis(void **state)
                 mutate(cases[i].sql, &text);
             else
                 buf_put_text(&text, cases[i].sql);
-            e = sql_analyze(buf_str(&text), arena, &facts);
+            e = sql_analyze(buf_str(&text), NULL, arena, &facts);
             assert_int_equal(sql_cache_facts(cache, buf_str(&text), &cached, &exact), e);
             if (e == OK)
                 compare(&facts, cached, exact);
@@ -307,10 +307,11 @@ test_cached_facts_are_those_of_an_analysis(void **state)
 static int analyses;
 
 static enum err
-counting(struct str text, struct arena *arena, struct sql_facts *out)
+counting(struct str text, const struct sql_context *context, struct arena *arena,
+         struct sql_facts *out)
 {
     analyses++;
-    return sql_analyze(text, arena, out);
+    return sql_analyze(text, context, arena, out);
 }
 
 static enum err

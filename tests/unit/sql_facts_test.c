@@ -28,7 +28,7 @@ render(struct str sql, struct buf *out, bool *depends)
 
     assert_non_null(arena);
     *depends = false;
-    e = sql_analyze(sql, arena, &facts);
+    e = sql_analyze(sql, NULL, arena, &facts);
     if (e != OK) {
         buf_printf(out, "!%s", err_name(e));
         assert_string_not_equal(err_text(), "");
@@ -69,7 +69,7 @@ test_every_demand_has_exactly_one_effect(void **state)
         struct arena *arena = arena_new((size_t)16 << 20);
         struct sql_facts facts;
 
-        if (sql_analyze(str_from(cases[i].sql), arena, &facts) == OK) {
+        if (sql_analyze(str_from(cases[i].sql), NULL, arena, &facts) == OK) {
             assert_true(facts.n_demands > 0);
             for (size_t k = 0; k < facts.n_demands; k++) {
                 const struct demand *d = &facts.demands[k];
@@ -87,7 +87,7 @@ analyze(struct arena *arena, const char *sql)
 {
     struct sql_facts facts;
 
-    assert_int_equal(sql_analyze(str_from(sql), arena, &facts), OK);
+    assert_int_equal(sql_analyze(str_from(sql), NULL, arena, &facts), OK);
     return facts;
 }
 
@@ -166,7 +166,7 @@ analyze_bytes(struct str text)
 {
     struct arena *arena = arena_new((size_t)64 << 20);
     struct sql_facts facts;
-    enum err e = sql_analyze(text, arena, &facts);
+    enum err e = sql_analyze(text, NULL, arena, &facts);
 
     arena_free(arena);
     return e;

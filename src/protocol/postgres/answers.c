@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "protocol/postgres/ask.h"
 #include "protocol/postgres/statement.h"
 
 enum { FIRST_CAPACITY = 16, KEPT_CAPACITY = 256 };
@@ -23,11 +24,11 @@ resize(struct pganswers *a, size_t capacity)
 }
 
 enum err
-pganswers_reserve(struct pganswers *a)
+pganswers_reserve(struct pganswers *a, size_t n)
 {
-    if (a->count < a->capacity && a->refusals < PGREFUSALS_MAX)
+    if (a->count + n <= a->capacity && a->refusals < PGREFUSALS_MAX)
         return OK;
-    if (a->count == PGANSWERS_MAX || a->refusals >= PGREFUSALS_MAX)
+    if (a->count + n > PGANSWERS_MAX || a->refusals >= PGREFUSALS_MAX)
         return ERR_LIMIT; /* not a failure: the caller waits */
     return resize(a, a->capacity == 0 ? FIRST_CAPACITY : 2 * a->capacity);
 }
@@ -48,10 +49,13 @@ pganswers_pop(struct pganswers *a, enum pgname_result result)
     struct pganswer *head = pganswers_head(a);
 
     pganswers_no_copies(a);
+    if (head->ask != NULL)
+        head->ask->entries--;
     if (head->names != NULL)
         pgnames_settle(head->names, &head->change, result);
     if (head->statement != NULL)
         pgobject_release(&head->statement->object);
+    pgview_release(head->view);
     if (head->refusal != NULL) {
         buf_free(head->refusal);
         free(head->refusal);
@@ -61,6 +65,19 @@ pganswers_pop(struct pganswers *a, enum pgname_result result)
     a->first = (a->first + 1) & (a->capacity - 1);
     a->count--;
     a->removed++;
+}
+
+void
+pganswers_redirect(struct pganswers *a, const struct pgask *from, struct pgask *to)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        struct pganswer *answer = pganswers_at(a, i);
+
+        if (answer->ask == from) {
+            answer->ask = to;
+            to->entries++;
+        }
+    }
 }
 
 void

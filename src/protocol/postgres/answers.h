@@ -13,7 +13,9 @@ enum {
     PGSQLSTATE_LEN = 5,
 };
 
+struct pgask;
 struct pgstatement;
+struct pgview;
 
 struct pganswer {
     enum pgwire_expected kind;
@@ -26,6 +28,9 @@ struct pganswer {
     char sqlstate[PGSQLSTATE_LEN];
     uint64_t command;
     uint64_t rows, bytes;
+    /* A question of the gateway's own, which gets the answer (ask.h); NULL: the client's. */
+    struct pgask *ask;
+    struct pgview *view; /* held: what the client may see of it; NULL: all */
     /* A refusal of ours, a whole ErrorResponse that replaces the server's; NULL: none. */
     struct buf *refusal;
     struct pgstatement *statement; /* held if it changes names; else NULL */
@@ -42,8 +47,8 @@ struct pganswers {
 
 void pganswers_free(struct pganswers *a);
 
-/* Makes room for one more. ERR_LIMIT when full, ERR_NOMEM. */
-enum err pganswers_reserve(struct pganswers *a);
+/* Makes room for `n` more. ERR_LIMIT when full, ERR_NOMEM. */
+enum err pganswers_reserve(struct pganswers *a, size_t n);
 /* Adds an entry, for which room was made; takes over what it holds. */
 void pganswers_push(struct pganswers *a, const struct pganswer *entry);
 
@@ -56,6 +61,16 @@ pganswers_head(struct pganswers *a)
 
 /* Removes the oldest; releases what it holds, after settling its change as `result`. */
 void pganswers_pop(struct pganswers *a, enum pgname_result result);
+
+/* Gives the answers that `from` waits for to `to`. */
+void pganswers_redirect(struct pganswers *a, const struct pgask *from, struct pgask *to);
+
+/* The i-th oldest, below count. */
+static inline struct pganswer *
+pganswers_at(struct pganswers *a, size_t i)
+{
+    return &a->ring[(a->first + i) & (a->capacity - 1)];
+}
 
 /* The head may start one COPY FROM STDIN less; or none any more. */
 void pganswers_copy_started(struct pganswers *a);

@@ -1,4 +1,5 @@
 /* Server to client: answers are matched with what was asked, and passed on in place. */
+#include "protocol/postgres/ask.h"
 #include "protocol/postgres/refusal.h"
 #include "protocol/postgres/session.h"
 
@@ -48,6 +49,8 @@ finish_head(struct pgsession *s, enum pgname_result result)
 {
     enum err e = pgsession_outcome(s, pganswers_head(&s->answers), false);
 
+    s->last_failed = pganswers_head(&s->answers)->failed;
+
     pganswers_pop(&s->answers, result);
     report_progress(s);
     return e;
@@ -59,6 +62,14 @@ finish_and_pass(struct response *r)
     enum err e = finish_head(r->s, PGNAME_DONE);
 
     return e == OK ? pass(r) : e;
+}
+
+static enum err
+finish_and_drop(struct response *r)
+{
+    enum err e = finish_head(r->s, PGNAME_DONE);
+
+    return e == OK ? pglane_drop(&r->s->down, r->body_len) : e;
 }
 
 /* The server ignores what follows an error of the extended protocol until Sync. */
@@ -73,6 +84,8 @@ skip_to_sync(struct pgsession *s)
 
         if (head->admitted)
             e = gate_outcome(s->gate, head->command, &outcome);
+        if (head->ask != NULL)
+            head->ask->skipped = true;
         pganswers_pop(&s->answers, PGNAME_FAILED);
         if (e != OK)
             return pgsession_fatal(s, e, "58000");
@@ -104,6 +117,8 @@ pass_error(struct response *r, struct pganswer *head)
     struct buf *refusal = head->refusal;
     enum err e;
 
+    if (head->ask != NULL && head->ask->apart) /* the client has nothing to do with it */
+        return pglane_drop(&s->down, r->body_len);
     if (refusal == NULL) {
         head->bytes += PGWIRE_HEADER_BYTES + r->body_len;
         return pass(r);
@@ -133,6 +148,12 @@ serve_error(struct response *r)
         return lose_track(r);
     head->failed = true;
     memcpy(head->sqlstate, error.sqlstate.ptr, PGSQLSTATE_LEN);
+    if (head->ask != NULL) {
+        head->ask->failed = true;
+        memcpy(head->ask->sqlstate, error.sqlstate.ptr, PGSQLSTATE_LEN);
+        if (head->ask->message != NULL)
+            head->ask->message(head->ask->arg, 'E', body);
+    }
     s->copy_in = s->copy_out = false;
     pganswers_no_copies(&s->answers);
     if ((e = pass_error(r, head)) != OK)
@@ -237,7 +258,8 @@ serve_ready(struct response *r)
     }
     if (status == PGWIRE_IDLE) /* portals live as long as their transaction */
         pgnames_forget_settled(s->portals);
-    return finish_and_pass(r);
+    s->status = status;
+    return head->ask != NULL ? finish_and_drop(r) : finish_and_pass(r);
 }
 
 static enum err
@@ -309,9 +331,69 @@ serve_row(struct response *r)
     return pass(r);
 }
 
+/* Gives a message to whoever asked. */
+static enum err
+hand_over(struct response *r)
+{
+    struct pgask *ask = pganswers_head(&r->s->answers)->ask;
+    struct str body;
+    enum err e;
+
+    if (r->body_len > PGASK_BODY_MAX) {
+        ask->too_long = true;
+        return OK;
+    }
+    if ((e = pglane_body(&r->s->down, r->body_len, &body)) != OK)
+        return e;
+    ask = pganswers_head(&r->s->answers)->ask; /* perhaps the asker has gone */
+    if (ask->message != NULL)
+        ask->message(ask->arg, r->type, body);
+    return OK;
+}
+
+/* An answer to a question of the gateway's own. */
+static enum err
+serve_asked(struct response *r)
+{
+    enum err e;
+
+    switch (r->type) {
+    case 'T':
+    case 'D':
+        return (e = hand_over(r)) == OK ? pglane_drop(&r->s->down, r->body_len) : e;
+    case 'C':
+    case 'I':
+        if ((e = hand_over(r)) != OK)
+            return e;
+        return pganswers_expected(&r->s->answers) == PGWIRE_OF_EXECUTE
+                   ? finish_and_drop(r)
+                   : pglane_drop(&r->s->down, r->body_len);
+    case '1':
+    case '2':
+    case '3':
+        return finish_and_drop(r);
+    case 'Z':
+        return serve_ready(r);
+    case 'E':
+        return serve_error(r);
+    case 'N':
+        return pglane_drop(&r->s->down, r->body_len);
+    case 'S':
+        return serve_parameter(r);
+    case 'A':
+        return pass(r);
+    default:
+        return lose_track(r);
+    }
+}
+
 static enum err
 serve_response(struct response *r)
 {
+    const struct pganswer *head = pganswers_head(&r->s->answers);
+
+    if (head != NULL && head->ask != NULL)
+        return serve_asked(r);
     switch (r->type) {
     case 'D':
         return serve_row(r);

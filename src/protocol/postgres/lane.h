@@ -1,14 +1,21 @@
 /* protocol/postgres/lane.h - one direction of a session: frames are looked at in the read buffer
- * of one stream and passed on in place to the other, as many as possible in one write. One fiber
- * uses a lane. All calls marked [waits] write first what was passed, so that nothing is held back
- * while waiting. */
+ * of one stream and passed on in place to the other, as many as possible in one write. Frames may
+ * be rewritten on the way. One fiber uses a lane. No call marked [waits] waits for bytes before it
+ * has written what was passed, so that nothing is held back while waiting. */
 #ifndef PROTOCOL_POSTGRES_LANE_H
 #define PROTOCOL_POSTGRES_LANE_H
 
+#include "base/buf.h"
 #include "net/stream.h"
+
+enum {
+    PGLANE_WRITE_BYTES = 64 << 10,   /* rewritten frames are written from this many on */
+    PGLANE_REWRITTEN_MAX = 16 << 20, /* of one frame, and those before it */
+};
 
 struct pglane {
     struct stream *from, *to;
+    struct buf out;       /* rewritten frames, not yet written: they come before what is passed */
     struct str view;      /* what is buffered, from the first byte not yet written on */
     size_t passed;        /* bytes of it that go on, not yet written */
     bool writing;         /* inside a write: what the peer has got is not known */
@@ -18,6 +25,9 @@ struct pglane {
 };
 
 struct pglane pglane_make(struct stream *from, struct stream *to);
+void pglane_free(struct pglane *l);
+/* Returns memory after a burst. */
+void pglane_trim(struct pglane *l);
 
 /* [waits] The header of the next frame; `*whole` whether all of its body is buffered too.
  * ERR_PROTOCOL, and as stream_need(). */
@@ -36,11 +46,17 @@ enum err pglane_flush(struct pglane *l);
 /* [waits] Writes what was passed and then `bytes`, whole frames of ours. */
 enum err pglane_insert(struct pglane *l, struct str bytes);
 
-/* Whether something was passed and not yet written. */
-static inline bool
-pglane_holds(const struct pglane *l)
-{
-    return l->passed > 0;
-}
+/* In place of the present frame, which is buffered whole, goes what is appended to the result:
+ * whole frames. First pglane_rewrite(), which never waits, then the appending, then
+ * pglane_rewritten(), which [waits] only to write. Bytes of the frame are valid in between. Whoever
+ * appends checks buf_ok() or takes back what was appended. */
+struct buf *pglane_rewrite(struct pglane *l);
+enum err pglane_rewritten(struct pglane *l, size_t body_len);
+
+/* The same for a frame of any size, piece by piece: after pglane_rewrite() the header and body are
+ * read with pglane_take() [waits], 1 to `max` bytes at a time, valid until the next call here;
+ * pglane_rewritten_piece() [waits] after what was appended for a piece, `last` after the last. */
+enum err pglane_take(struct pglane *l, size_t max, struct str *piece);
+enum err pglane_rewritten_piece(struct pglane *l, bool last);
 
 #endif

@@ -8,14 +8,12 @@
 #include "base/log.h"
 #include "protocol/postgres/postgres.h"
 #include "protocol/postgres/startup.h"
-#include "sql/catalog.h"
 
 enum {
     IDLE_MS = 1000,     /* without a byte of the client: memory is given back */
     BOUNDARY_MS = 500,  /* for the end of a frame, before a farewell */
     TERMINATE_MS = 200, /* for telling the server that we leave */
     CANCEL_MS = 10000,
-    CATALOG_MS = 60000,
     LAST_CANCEL_MS = 2000,
 };
 
@@ -149,6 +147,8 @@ give_memory_back(struct pgsession *s)
     stream_trim(s->client);
     stream_trim(s->target->stream);
     pganswers_trim(&s->answers);
+    pglane_trim(&s->up);
+    pglane_trim(&s->down);
     (void)malloc_trim(0);
 }
 
@@ -247,6 +247,7 @@ close_answers(struct pgsession *s)
 
 struct analysis {
     struct str text;
+    const struct sql_context *context;
     struct arena *arena;
     struct sql_facts *out;
     enum err result;
@@ -257,14 +258,15 @@ deep_analysis(void *arg)
 {
     struct analysis *a = arg;
 
-    a->result = sql_analyze(a->text, a->arena, a->out);
+    a->result = sql_analyze(a->text, a->context, a->arena, a->out);
 }
 
 /* The parser recurses: it runs on the process's big stack. */
 static enum err
-analyze(struct str text, struct arena *arena, struct sql_facts *out)
+analyze(struct str text, const struct sql_context *context, struct arena *arena,
+        struct sql_facts *out)
 {
-    struct analysis a = {text, arena, out, OK};
+    struct analysis a = {text, context, arena, out, OK};
 
     fiber_call_deep(deep_analysis, &a);
     return a.result;
@@ -285,10 +287,13 @@ static void
 release(struct pgsession *s)
 {
     pganswers_free(&s->answers);
+    pglane_free(&s->up);
+    pglane_free(&s->down);
     pgnames_free(s->portals);
     pgnames_free(s->statements);
     if (s->cache != NULL)
         sql_cache_free(s->cache);
+    pgcontext_close(&s->context);
     buf_free(&s->farewell);
 }
 
@@ -302,6 +307,7 @@ pgsession_run(struct door *door, const struct grant *grant, struct pgtarget *tar
                           .client = door->client,
                           .up = pglane_make(door->client, target->stream),
                           .down = pglane_make(target->stream, door->client),
+                          .status = target->status,
                           .segment = 1,
                           .farewell = buf_make(PGERROR_BYTES_MAX)};
     struct fiber *fibers[N_FIBERS] = {0};
@@ -345,44 +351,14 @@ welcome(struct door *door, const struct pgstartup *start, const struct pgtarget 
     return e;
 }
 
-/* Whether it matters to this session what names mean: not before columns can be protected. */
-static bool
-catalog_is_wanted(const struct door *door)
-{
-    (void)door;
-    return false;
-}
-
-/* [waits] What names mean, if that matters; without it the session cannot be. `*bytes` is then
- * the door's. */
-static enum err
-learn_catalog(struct door *door, struct pgtarget *target, struct str *bytes)
-{
-    struct catalog catalog;
-    enum err e;
-
-    if (!catalog_is_wanted(door))
-        return OK;
-    if ((e = door_catalog(door, 0, clock_monotonic_ms() + CATALOG_MS, bytes)) == OK)
-        e = catalog_open(*bytes, &catalog);
-    if (e != OK) {
-        (void)snprintf(target->sqlstate, sizeof(target->sqlstate), "57P03");
-        (void)snprintf(target->reason, sizeof(target->reason),
-                       "the gateway does not know the target's catalog: %.200s", err_text());
-    }
-    return e;
-}
-
 /* [waits] With a grant: the target, then the session. */
 static enum err
 serve_granted(struct door *door, struct pgstartup *start)
 {
-    struct str catalog = STR("");
     struct pgtarget target;
     enum err e;
 
-    if ((e = pgtarget_open(door, &start->grant, &start->settings, &target)) == OK)
-        e = learn_catalog(door, &target, &catalog);
+    e = pgtarget_open(door, &start->grant, &start->settings, &target);
     if (e != OK) {
         struct pgwire_failure failure = {
             .severity = "FATAL", .sqlstate = target.sqlstate, .message = str_from(target.reason)};
@@ -394,7 +370,6 @@ serve_granted(struct door *door, struct pgstartup *start)
         e = pgsession_run(door, &start->grant, &target);
     }
     pgtarget_close(&target);
-    door_catalog_release(catalog);
     return e;
 }
 

@@ -6,6 +6,7 @@
 #include "fiber/fiber.h"
 #include "gate/door.h"
 #include "protocol/postgres/answers.h"
+#include "protocol/postgres/context.h"
 #include "protocol/postgres/lane.h"
 #include "protocol/postgres/statement.h"
 #include "protocol/postgres/target.h"
@@ -33,15 +34,18 @@ struct pgsession {
     struct pgnames *statements; /* of struct pgstatement */
     struct pgnames *portals;    /* of struct pgportal */
     struct sql_cache *cache;
+    struct pgcontext context; /* what statements are analysed by */
 
-    uint64_t segment;  /* counts Syncs and Queries forwarded: what fails together */
-    uint64_t boundary; /* number of the entry after the last Sync or Query forwarded */
-    bool skipping;     /* after an error of the extended protocol, until Sync: as the server */
-    bool copy_in;      /* the server waits for COPY data */
+    enum pgwire_status status; /* as the server said last */
+    uint64_t segment;          /* counts Syncs and Queries forwarded: what fails together */
+    uint64_t boundary;         /* number of the entry after the last Sync or Query forwarded */
+    bool skipping; /* after an error of the extended protocol, until Sync: as the server */
+    bool copy_in;  /* the server waits for COPY data */
     bool copy_out;
     bool leaving;          /* the client said goodbye: what is under way ends, nothing new begins */
     bool copy_failed;      /* the client left in the middle of a COPY */
     bool server_is_ending; /* it sent a FATAL error */
+    bool last_failed;      /* what the server answered last was an error */
     bool grant_is_over;    /* expired, revoked, killed: nothing may go on running */
     bool up_done, down_done;
     bool active; /* bytes of the client since the last look (memory of idle sessions) */

@@ -21,6 +21,33 @@ changes_cursors(const struct sql_statement *s)
     return false;
 }
 
+/* Settings by which the server finds names; RESET ALL has no name. */
+static bool
+is_about_names(const struct demand *d)
+{
+    return d->kind != OBJECT_SETTING || str_is(d->name, "search_path") ||
+           str_is(d->name, "role") || str_is(d->name, "session_authorization");
+}
+
+static void
+summarise_changes(const struct sql_statement *s, struct pgfacts_summary *out)
+{
+    static const class_set code = CLASSES(CODE) | CLASSES(ADMIN);
+
+    out->ends_transaction = out->ends_transaction || s->kind == SQL_COMMIT ||
+                            s->kind == SQL_ROLLBACK || s->kind == SQL_ROLLBACK_TO;
+    out->changes_path = out->changes_path || s->kind == SQL_DISCARD_ALL;
+    for (size_t i = 0; i < s->n_demands; i++) {
+        const struct demand *d = &s->demands[i];
+
+        if ((d->classes & (code | CLASSES(TEMPORARY) | CLASSES(ROLE_CHANGE))) != 0 ||
+            ((d->classes & CLASSES(SET)) != 0 && is_about_names(d)))
+            out->changes_path = true;
+        if ((d->classes & (code | CLASSES(DDL))) != 0)
+            out->changes_catalog = true;
+    }
+}
+
 void
 pgfacts_summarise(const struct sql_facts *facts, struct pgfacts_summary *out)
 {
@@ -32,6 +59,7 @@ pgfacts_summarise(const struct sql_facts *facts, struct pgfacts_summary *out)
         out->n_uses += uses_names(facts->statements[i].kind);
         if (changes_cursors(&facts->statements[i]))
             out->changes_cursors = true;
+        summarise_changes(&facts->statements[i], out);
     }
 }
 
@@ -43,6 +71,7 @@ destroy_statement(struct pgobject *object)
     for (size_t i = 0; i < s->n_uses; i++)
         if (s->uses[i].prepared != NULL)
             pgobject_release(&s->uses[i].prepared->object);
+    sql_lineage_release(s->lineage);
     free(s);
 }
 
@@ -86,8 +115,9 @@ new_statement(struct str text, struct str types, const struct demand *demands, s
     return s;
 }
 
+/* `i` is its number in the string. */
 static bool
-add_use(struct pgstatement *s, const struct sql_statement *statement, char **room)
+add_use(struct pgstatement *s, const struct sql_statement *statement, size_t i, char **room)
 {
     struct pgname_use *use = &s->uses[s->n_uses++];
     char *unused;
@@ -102,12 +132,26 @@ add_use(struct pgstatement *s, const struct sql_statement *statement, char **roo
         new_statement(s->text, STR(""), statement->demands, statement->n_demands, 0, 0, &unused);
     if (use->prepared == NULL)
         return false;
+    pgstatement_set_lineage(use->prepared, s->lineage, s->generation);
+    use->prepared->output = i;
     s->object.bytes += use->prepared->object.bytes;
     return true;
 }
 
+void
+pgstatement_set_lineage(struct pgstatement *s, const struct sql_lineage *lineage,
+                        uint64_t generation)
+{
+    const struct sql_lineage *old = s->lineage;
+
+    s->lineage = sql_lineage_hold(lineage);
+    s->generation = generation;
+    sql_lineage_release(old);
+}
+
 struct pgstatement *
-pgstatement_new(const struct sql_facts *facts, struct str text, struct str types)
+pgstatement_new(const struct sql_facts *facts, struct str text, struct str types,
+                uint64_t generation)
 {
     struct pgfacts_summary summary;
     struct pgstatement *s;
@@ -122,11 +166,11 @@ pgstatement_new(const struct sql_facts *facts, struct str text, struct str types
                       &room);
     if (s == NULL)
         return NULL;
-    s->n_copies_in = summary.n_copies_in;
-    s->changes_cursors = summary.changes_cursors;
-    s->empty = summary.empty;
+    s->summary = summary;
+    pgstatement_set_lineage(s, facts->lineage, generation);
     for (size_t i = 0; summary.n_uses > 0 && i < facts->n_statements; i++)
-        if (uses_names(facts->statements[i].kind) && !add_use(s, &facts->statements[i], &room)) {
+        if (uses_names(facts->statements[i].kind) &&
+            !add_use(s, &facts->statements[i], i, &room)) {
             pgobject_release(&s->object);
             return NULL;
         }
@@ -139,6 +183,7 @@ destroy_portal(struct pgobject *object)
     struct pgportal *p = (struct pgportal *)object;
 
     pgobject_release(&p->statement->object);
+    pgview_release(p->view);
     free(p);
 }
 
@@ -153,6 +198,7 @@ pgportal_new(struct pgstatement *statement, size_t n_values, size_t bytes, char 
     p->object = (struct pgobject){1, size, destroy_portal};
     p->values = (struct bind_value *)(p + 1);
     p->n_values = n_values;
+    p->view = NULL;
     *room = (char *)(p->values + n_values);
     pgobject_hold(&statement->object);
     p->statement = statement;

@@ -4,6 +4,7 @@
 #define PROTOCOL_POSTGRES_STATEMENT_H
 
 #include "protocol/postgres/names.h"
+#include "protocol/postgres/view.h"
 #include "sql/facts.h"
 
 /* A statement that uses or changes the names of prepared statements. */
@@ -13,37 +14,48 @@ struct pgname_use {
     struct pgstatement *prepared; /* SQL_PREPARE: what the name will stand for; held */
 };
 
+/* What a look at the facts says, without a copy. */
+struct pgfacts_summary {
+    uint32_t n_copies_in;
+    size_t n_uses;
+    bool changes_cursors;  /* DECLARE, CLOSE: SQL's side of portals */
+    bool changes_path;     /* settings that say what names mean, or code that may change them */
+    bool changes_catalog;  /* definitions */
+    bool ends_transaction; /* or goes back in it */
+    bool empty;            /* no statement at all: nothing would run */
+};
+void pgfacts_summarise(const struct sql_facts *facts, struct pgfacts_summary *out);
+
 struct pgstatement {
     struct pgobject object; /* first */
-    struct str text;
+    struct str text;        /* the whole string; of SQL's PREPARE too */
     struct str types; /* of its parameters as far as Parse gave them, four bytes each */
     const struct demand *demands;
     size_t n_demands;
     struct pgname_use *uses;
     size_t n_uses;
-    uint32_t n_copies_in;
-    bool changes_names;   /* PREPARE, DEALLOCATE, DISCARD ALL */
-    bool empty;           /* no statement at all */
-    bool changes_cursors; /* DECLARE, CLOSE: SQL's side of portals */
+    struct pgfacts_summary summary;
+    bool changes_names; /* PREPARE, DEALLOCATE, DISCARD ALL */
+    /* Where its answer comes from: output number `output` of the string's lineage, under that
+     * generation of the session's context. Held; NULL without column protection. */
+    const struct sql_lineage *lineage;
+    size_t output;
+    uint64_t generation;
 };
-
-/* What a look at the facts says, without a copy. */
-struct pgfacts_summary {
-    uint32_t n_copies_in;
-    size_t n_uses;
-    bool changes_cursors;
-    bool empty; /* no statement at all: nothing would run */
-};
-void pgfacts_summarise(const struct sql_facts *facts, struct pgfacts_summary *out);
 
 /* A copy with one reference, the caller's. NULL without memory. */
 struct pgstatement *pgstatement_new(const struct sql_facts *facts, struct str text,
-                                    struct str types);
+                                    struct str types, uint64_t generation);
+
+/* Holds `lineage`, which may be NULL. */
+void pgstatement_set_lineage(struct pgstatement *s, const struct sql_lineage *lineage,
+                             uint64_t generation);
 
 /* One Bind: a statement and the values for the record. */
 struct pgportal {
     struct pgobject object;        /* first */
     struct pgstatement *statement; /* held */
+    struct pgview *view;           /* held: of the answer; NULL: it is passed on as it is */
     struct bind_value *values;
     size_t n_values;
 };

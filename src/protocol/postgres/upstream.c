@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "protocol/postgres/ask.h"
 #include "protocol/postgres/refusal.h"
 #include "protocol/postgres/session.h"
+#include "protocol/postgres/wait.h"
 
 enum { EXECUTE_DEPTH_MAX = 8, PARSE_OVERHEAD_MAX = 64 + 2 + 2 + 4 * UINT16_MAX };
 
@@ -15,43 +17,6 @@ struct request {
     bool unnamed_parse;
 };
 
-/* [waits] For an answer of the server, with nothing of ours held back. */
-static enum err
-wait_for_progress(struct pgsession *s)
-{
-    enum err e;
-
-    if ((e = pglane_flush(&s->up)) != OK)
-        return e;
-    if (s->over || s->down_done)
-        return fail(ERR_CANCELED, "the session is over");
-    s->progress_wanted = true;
-    return fiber_condition_wait(&s->progress, FIBER_FOREVER);
-}
-
-/* [waits] Until the server has answered all up to entry number `entry`. */
-static enum err
-wait_for_answer(struct pgsession *s, uint64_t entry)
-{
-    enum err e = OK;
-
-    while (e == OK && s->answers.removed <= entry)
-        e = wait_for_progress(s);
-    return e;
-}
-
-/* [waits] Room for one more answer. */
-static enum err
-wait_for_room(struct pgsession *s)
-{
-    enum err e;
-
-    while ((e = pganswers_reserve(&s->answers)) == ERR_LIMIT)
-        if ((e = wait_for_progress(s)) != OK)
-            return e;
-    return e;
-}
-
 /* [waits] Until it is known whether a COPY FROM STDIN that was forwarded has begun, since that
  * decides what the next message means. */
 static enum err
@@ -60,7 +25,7 @@ wait_for_copy(struct pgsession *s)
     enum err e = OK;
 
     while (e == OK && s->answers.copies > 0 && !s->copy_in && !s->skipping)
-        e = wait_for_progress(s);
+        e = pgwait_progress(s);
     return e;
 }
 
@@ -83,17 +48,9 @@ look_up(struct pgsession *s, struct pgnames *names, struct str name, struct pgob
     enum err e = OK;
 
     while (e == OK && is_in_doubt(s, names, name))
-        e = wait_for_progress(s);
+        e = pgwait_progress(s);
     *out = e == OK ? pgnames_get(names, name) : NULL;
     return e;
-}
-
-/* Begins a new segment after what was just forwarded. */
-static void
-begin_segment(struct pgsession *s)
-{
-    s->segment++;
-    s->boundary = s->answers.removed + s->answers.count;
 }
 
 /* Forwarding. */
@@ -108,6 +65,7 @@ abandon(struct pgsession *s, struct pganswer *answer)
         pgnames_settle(answer->names, &answer->change, PGNAME_FAILED);
     if (answer->statement != NULL)
         pgobject_release(&answer->statement->object);
+    pgview_release(answer->view);
     return answer->admitted ? gate_outcome(s->gate, answer->command, &outcome) : OK;
 }
 
@@ -124,7 +82,7 @@ forward(struct request *r, struct pganswer *answer)
     }
     pganswers_push(&s->answers, answer);
     if (answer->kind == PGWIRE_OF_QUERY || answer->kind == PGWIRE_OF_SYNC)
-        begin_segment(s);
+        pgwait_begin_segment(s);
     return pglane_stream(&s->up, r->body_len);
 }
 
@@ -160,7 +118,7 @@ refuse(struct request *r, struct buf *refusal)
         pgwire_put_parse(&out, r->unnamed_parse ? STR("") : pgrefusal_name, pgrefusal_statement);
     pganswers_push(&s->answers, &answer);
     if (simple)
-        begin_segment(s);
+        pgwait_begin_segment(s);
     else
         s->skipping = true;
     if ((e = buf_ok(&out)) == OK)
@@ -213,6 +171,10 @@ refuse_analysis(struct request *r, enum err code, struct str text)
 
     if (code == ERR_NOMEM)
         return pgsession_fatal(r->s, code, "53200");
+    if (code == ERR_UNAVAILABLE || code == ERR_TIMEOUT) {
+        (void)snprintf(reason, sizeof(reason), "%s", err_text());
+        return refuse_because(r, "57P03", text, str_from(reason));
+    }
     if (code == ERR_PROTOCOL || code == ERR_INVALID || code == ERR_LIMIT)
         (void)snprintf(reason, sizeof(reason), "%s", err_text());
     else
@@ -310,7 +272,7 @@ resolve(struct pgsession *s, const struct pgstatement *statement, int depth, str
             d->missing = statement->uses[i].name;
             return OK;
         }
-        if (meant->changes_names || meant->n_copies_in > 0)
+        if (meant->changes_names || meant->summary.n_copies_in > 0)
             return fail(ERR_UNSUPPORTED, "EXECUTE of a statement that is itself COPY, PREPARE or "
                                          "DEALLOCATE");
         pgobject_hold(object);
@@ -322,6 +284,20 @@ resolve(struct pgsession *s, const struct pgstatement *statement, int depth, str
 }
 
 enum judgement { JUDGED_ALLOWED, JUDGED_REFUSED };
+
+/* The limits that the rules set go with the view of the answer. */
+static enum err
+limit_view(struct pgview **view, const struct verdict *verdict)
+{
+    static const struct limits none;
+
+    if (*view == NULL && memcmp(&verdict->limits, &none, sizeof(none)) == 0)
+        return OK;
+    if (*view == NULL && (*view = pgview_new(NULL)) == NULL)
+        return fail(ERR_NOMEM, "no memory for an answer");
+    pgview_limit(*view, &verdict->limits, verdict->rule);
+    return OK;
+}
 
 /* [waits] Decides `command`, whose statement is known in full, and records the decision. If it is
  * refused that is done here. */
@@ -349,12 +325,14 @@ admit(struct request *r, struct command *command, const struct pgstatement *stat
         command->n_demands = demands.n;
         if ((e = gate_admit(r->s->gate, command, &admission)) != OK) {
             e = pgsession_fatal(r->s, e, "57P01");
-        } else if (admission.verdict.kind != VERDICT_ALLOW) {
+        } else if (!gate_runs(&admission.verdict)) {
             e = refuse_verdict(r, &admission.verdict);
         } else {
             *judgement = JUDGED_ALLOWED;
             answer->admitted = true;
             answer->command = admission.id;
+            if (limit_view(&answer->view, &admission.verdict) != OK)
+                e = pgsession_fatal(r->s, ERR_NOMEM, "53200");
         }
     }
     free(demands.owned);
@@ -363,10 +341,10 @@ admit(struct request *r, struct command *command, const struct pgstatement *stat
 
 /* Bookkeeping for what was admitted and goes on now. */
 static void
-note_effects(struct pgsession *s, struct pgstatement *statement, bool changes_cursors,
-             struct pganswer *answer)
+note_effects(struct pgsession *s, struct pgstatement *statement,
+             const struct pgfacts_summary *summary, struct pganswer *answer)
 {
-    if (changes_cursors) /* SQL's CLOSE and DECLARE may give a portal's name another meaning */
+    if (summary->changes_cursors) /* DECLARE and CLOSE may give a portal's name another meaning */
         pgnames_forget_all(s->portals);
     if (statement != NULL && statement->changes_names) {
         pgobject_hold(&statement->object);
@@ -387,7 +365,157 @@ wait_for_names(struct pgsession *s, bool flush, uint64_t entry)
         e = pglane_insert(&s->up, buf_str(&out));
         buf_free(&out);
     }
-    return e == OK ? wait_for_answer(s, entry) : e;
+    return e == OK ? pgwait_answer(s, entry) : e;
+}
+
+/* [waits] Forwards what was admitted; if it may change what the next statement means, nothing else is
+ * judged until the server has answered. */
+static enum err
+run(struct request *r, struct pgstatement *statement, const struct pgfacts_summary *summary,
+    struct pganswer *answer)
+{
+    struct pgsession *s = r->s;
+    bool changes_names = statement != NULL && statement->changes_names;
+    bool changes_context = pgcontext_is_changed_by(&s->context, summary);
+    struct pgview *view = changes_context ? pgview_hold(answer->view) : NULL;
+    uint64_t entry;
+    enum err e;
+
+    note_effects(s, statement, summary, answer);
+    entry = pgwait_next_entry(s);
+    e = forward(r, answer);
+    if (e == OK && !s->skipping && (changes_names || changes_context))
+        e = wait_for_names(s, answer->kind == PGWIRE_OF_EXECUTE, entry);
+    if (e == OK && changes_context) {
+        pgcontext_note_change(&s->context, summary);
+        if (view != NULL && !s->last_failed && !s->skipping &&
+            pgcontext_note_cursors(&s->context, view) != OK)
+            e = pgsession_fatal(s, ERR_LIMIT, "54000");
+    }
+    pgview_release(view);
+    return e;
+}
+
+/* Views. */
+
+/* What an earlier statement of the same string made: the last before number `i`; `i` if none did. */
+static size_t
+made_before(const struct sql_lineage *l, size_t i, bool prepares, struct str name)
+{
+    for (size_t k = i; k-- > 0;)
+        if (l->outputs[k].declares && l->outputs[k].prepares == prepares &&
+            str_equal(l->outputs[k].name, name))
+            return k;
+    return i;
+}
+
+/* Statement number `i` shows what statement number `of` of `lineage` would. */
+static enum err
+follow_lineage(struct pgview *view, size_t i, const struct sql_lineage *lineage, size_t of)
+{
+    struct pgview *source = pgview_new(lineage);
+    enum err e = source == NULL ? fail(ERR_NOMEM, "no memory for an answer")
+                                : pgview_follow(view, i, source, of);
+
+    pgview_release(source);
+    return e;
+}
+
+/* [waits] FETCH: a cursor of SQL's, or a portal of the protocol's. */
+static enum err
+follow_cursor(struct pgsession *s, struct pgview *view, size_t i, struct str *missing)
+{
+    struct str name = view->lineage->outputs[i].name;
+    size_t of = made_before(view->lineage, i, false, name);
+    struct pgview *cursor;
+    struct pgobject *object;
+    enum err e;
+
+    if (of < i)
+        return follow_lineage(view, i, view->lineage, of);
+    if ((cursor = pgcontext_cursor(&s->context, name, &of)) != NULL)
+        return pgview_follow(view, i, cursor, of);
+    if ((e = look_up(s, s->portals, name, &object)) != OK)
+        return e;
+    if (object != NULL && ((struct pgportal *)object)->view != NULL)
+        return pgview_follow(view, i, ((struct pgportal *)object)->view, 0);
+    *missing = name;
+    return OK;
+}
+
+/* [waits] EXECUTE: what was prepared, as it would be understood now. */
+static enum err
+follow_prepared(struct pgsession *s, struct pgview *view, size_t i, struct command *command)
+{
+    struct str name = view->lineage->outputs[i].name;
+    size_t of = made_before(view->lineage, i, true, name);
+    struct pgstatement *meant;
+    struct pgobject *object;
+    enum err e;
+
+    if (of < i)
+        return follow_lineage(view, i, view->lineage, of);
+    if ((e = look_up(s, s->statements, name, &object)) != OK || object == NULL)
+        return e; /* that it is missing is told by resolve() */
+    meant = (struct pgstatement *)pgobject_hold(object);
+    if ((e = pgcontext_renew(s, meant)) == OK && meant->lineage != NULL) {
+        if (meant->lineage->refusal.len > 0) {
+            command->protected_use = meant->lineage->refusal; /* lives with the view */
+            command->protected_column = meant->lineage->refused;
+        }
+        e = follow_lineage(view, i, meant->lineage, meant->output);
+    }
+    pgobject_release(object);
+    return e;
+}
+
+/* [waits] What may be seen of the answer to a command with this lineage (NULL: there is none).
+ * `*missing`: the cursor that stands for nothing. */
+static enum err
+make_view(struct pgsession *s, const struct sql_lineage *lineage, struct command *command,
+          struct pgview **out, struct str *missing)
+{
+    enum err e = OK;
+
+    *missing = (struct str){NULL, 0};
+    if (lineage == NULL && s->context.detectors == NULL)
+        return OK;
+    if ((*out = pgview_new(lineage)) == NULL)
+        return fail(ERR_NOMEM, "no memory for an answer");
+    (*out)->detectors = s->context.detectors;
+    for (size_t i = 0; e == OK && lineage != NULL && i < lineage->n_outputs; i++) {
+        if (lineage->outputs[i].kind == SQL_OUTPUT_CURSOR)
+            e = follow_cursor(s, *out, i, missing);
+        else if (lineage->outputs[i].kind == SQL_OUTPUT_PREPARED)
+            e = follow_prepared(s, *out, i, command);
+    }
+    return e;
+}
+
+static void
+describe_protection(const struct sql_lineage *lineage, struct command *command)
+{
+    if (lineage == NULL)
+        return;
+    command->protected_use = lineage->refusal;
+    command->protected_column = lineage->refused;
+    command->masked = lineage->masked;
+}
+
+/* Whether the server itself would refuse the statement, as the catalog tells. */
+static bool
+is_mistaken(const struct sql_lineage *lineage)
+{
+    return lineage != NULL && lineage->sqlstate.len > 0;
+}
+
+static enum err
+refuse_mistake(struct request *r, const struct sql_lineage *lineage, struct str text)
+{
+    char sqlstate[PGSQLSTATE_LEN + 1];
+
+    (void)snprintf(sqlstate, sizeof(sqlstate), "%.*s", STR_ARG(lineage->sqlstate));
+    return refuse_because(r, sqlstate, text, lineage->refusal);
 }
 
 /* The messages. */
@@ -395,23 +523,25 @@ wait_for_names(struct pgsession *s, bool flush, uint64_t entry)
 /* [waits] A string of statements whose facts are known. */
 static enum err
 run_query(struct request *r, struct command *command, struct pgstatement *statement,
-          const struct pgfacts_summary *summary)
+          const struct sql_lineage *lineage, const struct pgfacts_summary *summary)
 {
-    struct pgsession *s = r->s;
     struct pganswer answer = {.kind = PGWIRE_OF_QUERY, .copies_left = summary->n_copies_in};
     enum judgement judgement = JUDGED_ALLOWED;
-    uint64_t entry;
-    bool changes_names = statement != NULL && statement->changes_names;
+    struct str missing;
     enum err e;
 
-    if (!summary->empty && ((e = admit(r, command, statement, &answer, &judgement)) != OK ||
-                            judgement == JUDGED_REFUSED))
-        return e;
-    note_effects(s, statement, summary->changes_cursors, &answer);
-    entry = s->answers.removed + s->answers.count;
-    if ((e = forward(r, &answer)) != OK || s->skipping)
-        return e;
-    return changes_names ? wait_for_names(s, false, entry) : OK;
+    if (is_mistaken(lineage))
+        return refuse_mistake(r, lineage, command->text);
+    describe_protection(lineage, command);
+    if ((e = make_view(r->s, lineage, command, &answer.view, &missing)) == OK &&
+        missing.ptr != NULL)
+        e = refuse_missing(r, "cursor", "34000", missing), judgement = JUDGED_REFUSED;
+    else if (e == OK && !summary->empty)
+        e = admit(r, command, statement, &answer, &judgement);
+    if (e == OK && judgement == JUDGED_ALLOWED)
+        return run(r, statement, summary, &answer);
+    pgview_release(answer.view);
+    return e;
 }
 
 static enum err
@@ -420,6 +550,7 @@ serve_query(struct request *r)
     struct pgsession *s = r->s;
     struct command command = {.database = s->grant->database};
     struct pgstatement *statement = NULL;
+    const struct sql_lineage *lineage;
     const struct sql_facts *facts;
     struct pgfacts_summary summary;
     struct str body;
@@ -432,14 +563,20 @@ serve_query(struct request *r)
         return e;
     if (pgwire_read_string(body, &command.text) != OK)
         return refuse_because(r, "22021", body, STR("a statement is one string, without NUL"));
-    if ((e = sql_cache_facts(s->cache, command.text, &facts, &exact)) != OK)
-        return refuse_analysis(r, e, command.text);
+    if ((e = pgcontext_facts(s, command.text, &facts, &exact)) != OK)
+        return e == ERR_CANCELED ? e : refuse_analysis(r, e, command.text);
     pgfacts_summarise(facts, &summary);
-    if (summary.n_uses > 0 && (statement = pgstatement_new(facts, command.text, STR(""))) == NULL)
-        return pgsession_fatal(s, fail(ERR_NOMEM, "no memory for a statement"), "53200");
     command.demands = facts->demands;
     command.n_demands = facts->n_demands;
-    e = run_query(r, &command, statement, &summary);
+    if (summary.n_uses > 0) { /* looking up what it runs may need the cache for other statements */
+        statement = pgstatement_new(facts, command.text, STR(""), s->context.generation);
+        if (statement == NULL)
+            return pgsession_fatal(s, fail(ERR_NOMEM, "no memory for a statement"), "53200");
+        command.demands = statement->demands;
+    }
+    lineage = sql_lineage_hold(facts->lineage);
+    e = run_query(r, &command, statement, lineage, &summary);
+    sql_lineage_release(lineage);
     if (statement != NULL)
         pgobject_release(&statement->object);
     return e;
@@ -457,11 +594,11 @@ judge_parse(struct request *r, const struct command *command, enum judgement *ju
     *judgement = JUDGED_ALLOWED;
     if ((e = gate_decide(r->s->gate, command, &verdict)) != OK)
         return pgsession_fatal(r->s, e, "57P01");
-    if (verdict.kind == VERDICT_ALLOW)
+    if (gate_runs(&verdict))
         return OK;
     if ((e = gate_admit(r->s->gate, command, &admission)) != OK)
         return pgsession_fatal(r->s, e, "57P01");
-    if (admission.verdict.kind == VERDICT_ALLOW) { /* the policy was replaced between the two */
+    if (gate_runs(&admission.verdict)) { /* the policy was replaced between the two */
         skipped.command = admission.id;
         return abandon(r->s, &skipped);
     }
@@ -508,13 +645,19 @@ serve_parse(struct request *r)
     r->unnamed_parse = parse.name.len == 0;
     if (parse.name.len > PGWIRE_NAME_MAX)
         return refuse_because(r, "42622", parse.text, STR("the statement's name is too long"));
+    if (str_equal(parse.name, pgask_name))
+        return refuse_because(r, "42602", parse.text, STR("the statement's name is reserved"));
     if (parse.text.len > SQL_TEXT_MAX)
         return refuse_long_text(r);
-    if ((e = sql_cache_facts(s->cache, parse.text, &facts, &exact)) != OK)
-        return refuse_analysis(r, e, parse.text);
-    if ((statement = pgstatement_new(facts, parse.text, parse.types)) == NULL)
+    if ((e = pgcontext_facts(s, parse.text, &facts, &exact)) != OK)
+        return e == ERR_CANCELED ? e : refuse_analysis(r, e, parse.text);
+    if (is_mistaken(facts->lineage))
+        return refuse_mistake(r, facts->lineage, parse.text);
+    statement = pgstatement_new(facts, parse.text, parse.types, s->context.generation);
+    if (statement == NULL)
         return pgsession_fatal(s, fail(ERR_NOMEM, "no memory for a statement"), "53200");
     pgfacts_summarise(facts, &summary);
+    describe_protection(statement->lineage, &command);
     command.text = parse.text;
     command.demands = statement->demands;
     command.n_demands = statement->n_demands;
@@ -553,12 +696,16 @@ portal_of(struct pgwire_bind *bind, struct pgstatement *statement)
 static struct command
 command_of(const struct pgsession *s, const struct pgportal *portal)
 {
-    return (struct command){.text = portal->statement->text,
-                            .database = s->grant->database,
-                            .demands = portal->statement->demands,
-                            .n_demands = portal->statement->n_demands,
-                            .binds = portal->values,
-                            .n_binds = portal->n_values};
+    struct command command = {.text = portal->statement->text,
+                              .database = s->grant->database,
+                              .demands = portal->statement->demands,
+                              .n_demands = portal->statement->n_demands,
+                              .binds = portal->values,
+                              .n_binds = portal->n_values};
+
+    describe_protection(portal->view != NULL ? portal->view->lineage : portal->statement->lineage,
+                        &command);
+    return command;
 }
 
 /* Whether something may run once a portal is made: SQL's FETCH may run a named one, and the
@@ -569,7 +716,7 @@ may_run_early(struct str name, const struct pgstatement *statement)
     for (size_t i = 0; i < statement->n_demands; i++)
         if (statement->demands[i].kind == OBJECT_FUNCTION)
             return true;
-    return name.len > 0 && !statement->empty;
+    return name.len > 0 && !statement->summary.empty;
 }
 
 /* [waits] Such a portal is decided and recorded when it is made; another only by Execute. */
@@ -582,7 +729,7 @@ forward_bind(struct request *r, struct str name, struct pgportal *portal)
     enum judgement judgement;
     enum err e;
 
-    if (may_run_early(name, portal->statement) &&
+    if ((may_run_early(name, portal->statement) || command.protected_use.len > 0) &&
         ((e = admit(r, &command, portal->statement, &answer, &judgement)) != OK ||
          judgement == JUDGED_REFUSED))
         return e;
@@ -596,6 +743,26 @@ forward_bind(struct request *r, struct str name, struct pgportal *portal)
         return pgsession_fatal(s, e, "53200");
     answer.names = s->portals;
     return forward(r, &answer);
+}
+
+/* [waits] From now on the portal means what its statement means now: the server plans it. */
+static enum err
+bind_portal(struct request *r, struct str name, struct pgportal *portal)
+{
+    struct pgstatement *statement = portal->statement;
+    struct command unused = {0};
+    struct str missing;
+    enum err e;
+
+    if ((e = pgcontext_renew(r->s, statement)) == ERR_CANCELED)
+        return e;
+    if (e != OK)
+        return refuse_analysis(r, e, statement->text);
+    if (is_mistaken(statement->lineage))
+        return refuse_mistake(r, statement->lineage, statement->text);
+    if ((e = make_view(r->s, statement->lineage, &unused, &portal->view, &missing)) != OK)
+        return e;
+    return forward_bind(r, name, portal);
 }
 
 static enum err
@@ -615,15 +782,41 @@ serve_bind(struct request *r)
         return refuse_because(r, "08P01", STR(""), STR("invalid Bind message"));
     if (bind.portal.len > PGWIRE_NAME_MAX)
         return refuse_because(r, "42622", STR(""), STR("the portal's name is too long"));
+    if (str_equal(bind.portal, pgask_name))
+        return refuse_because(r, "42602", STR(""), STR("the portal's name is reserved"));
     if ((e = look_up(s, s->statements, bind.statement, &object)) != OK)
         return e;
     if (object == NULL)
         return refuse_missing(r, "prepared statement", "26000", bind.statement);
     if ((portal = portal_of(&bind, (struct pgstatement *)object)) == NULL)
         return pgsession_fatal(s, fail(ERR_NOMEM, "no memory for a portal"), "53200");
-    e = forward_bind(r, bind.portal, portal);
+    e = bind_portal(r, bind.portal, portal);
     pgobject_release(&portal->object);
     return e;
+}
+
+/* [waits] What FETCH and EXECUTE show is known when they run. */
+static enum err
+renew_view(struct pgsession *s, struct pgportal *portal, struct command *command,
+           struct str *missing)
+{
+    const struct sql_lineage *lineage = portal->view == NULL ? NULL : portal->view->lineage;
+    struct pgview *view = NULL;
+    enum err e;
+
+    *missing = (struct str){NULL, 0};
+    if (lineage == NULL || lineage->n_outputs != 1 ||
+        (lineage->outputs[0].kind != SQL_OUTPUT_CURSOR &&
+         lineage->outputs[0].kind != SQL_OUTPUT_PREPARED))
+        return OK;
+    e = make_view(s, lineage, command, &view, missing);
+    if (e != OK) {
+        pgview_release(view);
+        return e;
+    }
+    pgview_release(portal->view);
+    portal->view = view;
+    return OK;
 }
 
 static enum err
@@ -632,20 +825,23 @@ run_portal(struct request *r, struct pgportal *portal)
     struct pgsession *s = r->s;
     struct pgstatement *statement = portal->statement;
     struct command command = command_of(s, portal);
-    struct pganswer answer = {.kind = PGWIRE_OF_EXECUTE, .copies_left = statement->n_copies_in};
-    bool changes_names = statement->changes_names;
-    enum judgement judgement;
-    uint64_t entry;
+    struct pganswer answer = {.kind = PGWIRE_OF_EXECUTE,
+                              .copies_left = statement->summary.n_copies_in};
+    enum judgement judgement = JUDGED_ALLOWED;
+    struct str missing;
     enum err e;
 
-    if (!statement->empty && ((e = admit(r, &command, statement, &answer, &judgement)) != OK ||
-                              judgement == JUDGED_REFUSED))
+    if ((e = renew_view(s, portal, &command, &missing)) != OK)
         return e;
-    note_effects(s, statement, statement->changes_cursors, &answer);
-    entry = s->answers.removed + s->answers.count;
-    if ((e = forward(r, &answer)) != OK || s->skipping)
-        return e;
-    return changes_names ? wait_for_names(s, true, entry) : OK;
+    if (missing.ptr != NULL)
+        return refuse_missing(r, "cursor", "34000", missing);
+    answer.view = pgview_hold(portal->view);
+    if (!statement->summary.empty)
+        e = admit(r, &command, statement, &answer, &judgement);
+    if (e == OK && judgement == JUDGED_ALLOWED)
+        return run(r, statement, &statement->summary, &answer);
+    pgview_release(answer.view);
+    return e;
 }
 
 static enum err
@@ -676,6 +872,7 @@ serve_describe(struct request *r)
 {
     struct pganswer answer = {0};
     struct pgwire_target target;
+    struct pgobject *object;
     struct str body;
     enum err e;
 
@@ -684,6 +881,12 @@ serve_describe(struct request *r)
     if (pgwire_read_target(body, &target) != OK)
         return refuse_because(r, "08P01", STR(""), STR("invalid Describe message"));
     answer.kind = target.kind == 'S' ? PGWIRE_OF_DESCRIBE_STATEMENT : PGWIRE_OF_DESCRIBE_PORTAL;
+    if (target.kind == 'P') {
+        if ((e = look_up(r->s, r->s->portals, target.name, &object)) != OK)
+            return e;
+        if (object != NULL)
+            answer.view = pgview_hold(((struct pgportal *)object)->view);
+    }
     return forward(r, &answer);
 }
 
@@ -816,7 +1019,7 @@ serve_message(struct request *r, const struct pgwire_rule *rule)
         return break_off(s, s->copy_in ? "unexpected message during COPY" : "unexpected message",
                          r->type);
     }
-    if ((e = wait_for_room(s)) != OK)
+    if ((e = pgwait_room(s, 1)) != OK)
         return e;
     if (s->skipping && r->type != 'S')
         return pglane_drop(&s->up, r->body_len);

@@ -551,6 +551,39 @@ pgwire_put_parse(struct buf *out, struct str name, struct str text)
 }
 
 void
+pgwire_put_bind(struct buf *out, struct str portal, struct str statement)
+{
+    size_t at = begin(out, 'B');
+
+    put_cstr(out, portal);
+    put_cstr(out, statement);
+    buf_put_u16(out, 0);
+    buf_put_u16(out, 0);
+    buf_put_u16(out, 0);
+    end(out, at);
+}
+
+void
+pgwire_put_execute(struct buf *out, struct str portal)
+{
+    size_t at = begin(out, 'E');
+
+    put_cstr(out, portal);
+    buf_put_u32(out, 0);
+    end(out, at);
+}
+
+void
+pgwire_put_target(struct buf *out, char type, char kind, struct str name)
+{
+    size_t at = begin(out, type);
+
+    buf_put_u8(out, (uint8_t)kind);
+    put_cstr(out, name);
+    end(out, at);
+}
+
+void
 pgwire_put_plain(struct buf *out, char type, struct str body)
 {
     size_t at = begin(out, type);

@@ -184,6 +184,11 @@ void pgwire_put_ssl_request(struct buf *out);
 void pgwire_put_cancel(struct buf *out, uint32_t id, struct str secret);
 void pgwire_put_query(struct buf *out, struct str text);
 void pgwire_put_parse(struct buf *out, struct str name, struct str text);
+/* A Bind without values, all results in text format. */
+void pgwire_put_bind(struct buf *out, struct str portal, struct str statement);
+void pgwire_put_execute(struct buf *out, struct str portal); /* to its end */
+/* Describe ('D') or Close ('C') of a statement ('S') or portal ('P'). */
+void pgwire_put_target(struct buf *out, char type, char kind, struct str name);
 /* A message whose body is `body` as it stands, or one string. */
 void pgwire_put_plain(struct buf *out, char type, struct str body);
 void pgwire_put_string(struct buf *out, char type, struct str text);

@@ -1,0 +1,301 @@
+#include "mask/detect_find.h"
+
+#include <stdlib.h>
+
+#include "mask/detect_follow.h"
+
+static void
+overwrite_later(struct detect_window *w, size_t from, size_t to)
+{
+    struct detectors *d = w->d;
+
+    if (d->n_ranges == d->ranges_capacity) {
+        size_t capacity = d->ranges_capacity == 0 ? 64 : d->ranges_capacity * 2;
+        struct detect_range *ranges = reallocarray(d->ranges, capacity, sizeof(*ranges));
+
+        if (ranges == NULL) {
+            w->overflow = true;
+            return;
+        }
+        d->ranges = ranges;
+        d->ranges_capacity = capacity;
+    }
+    d->ranges[d->n_ranges++] = (struct detect_range){from, to};
+}
+
+static void
+found(struct detect_window *w, const struct detect_pattern *p, size_t from, size_t to)
+{
+    w->found++;
+    if (w->hits != NULL)
+        w->hits[p->rule]++;
+    overwrite_later(w, from, to);
+}
+
+/* How much of the window PCRE2 may see: of a part of a value, whole characters only. */
+static size_t
+visible(const struct detect_window *w, const struct detect_pattern *p)
+{
+    return p->shape == NULL && !w->last ? w->characters : w->bytes.len;
+}
+
+static size_t
+character_start(const struct detect_window *w, const struct detect_pattern *p, size_t at)
+{
+    if (p->shape != NULL)
+        return at;
+    for (size_t i = 0; i < 3 && at > 0 && at < w->bytes.len; i++, at--)
+        if (((unsigned char)w->bytes.ptr[at] & 0xC0) != 0x80)
+            break;
+    return at;
+}
+
+static size_t
+next_start(const struct detect_window *w, const struct detect_pattern *p, size_t at)
+{
+    at++;
+    for (size_t i = 0; i < 3 && p->shape == NULL && at < w->bytes.len; i++, at++)
+        if (((unsigned char)w->bytes.ptr[at] & 0xC0) != 0x80)
+            break;
+    return at;
+}
+
+enum answer { ANSWER_NONE, ANSWER_MATCH, ANSWER_PARTIAL, ANSWER_TROUBLE };
+
+struct match {
+    size_t start; /* where it was found; a pattern with \K then reports less */
+    size_t from, to;
+};
+
+/* The first match that begins in [at, before). */
+static enum answer
+match_first(struct detect_window *w, const struct detect_pattern *p, size_t at, size_t before,
+            uint32_t options, struct match *out)
+{
+    struct detectors *d = w->d;
+    const size_t *offsets = pcre2_get_ovector_pointer(d->match);
+    int result;
+
+    if (!w->first)
+        options |= PCRE2_NOTBOL;
+    (void)pcre2_set_offset_limit(d->limits, before - 1);
+    d->work++;
+    result = pcre2_match(p->code, (PCRE2_SPTR)w->bytes.ptr, visible(w, p), at,
+                         options | PCRE2_NOTEMPTY, d->match, d->limits);
+    if (result == PCRE2_ERROR_NOMATCH)
+        return ANSWER_NONE;
+    if (result < 0 && result != PCRE2_ERROR_PARTIAL)
+        return ANSWER_TROUBLE;
+    out->start = pcre2_get_startchar(d->match);
+    if (result == PCRE2_ERROR_PARTIAL)
+        return ANSWER_PARTIAL;
+    out->from = offsets[0];
+    out->to = offsets[1];
+    return out->from < out->to ? ANSWER_MATCH : ANSWER_TROUBLE;
+}
+
+/* Takes the match, and what follows it. */
+static void
+take(struct detect_window *w, const struct detect_pattern *p, struct detect_cursor *c,
+     const struct match *m)
+{
+    size_t to = m->to;
+
+    if (p->shape != NULL && p->shape->follow != DETECT_FOLLOW_NONE)
+        c->following = detect_follow(p->shape->follow, w->bytes, m->to, true, &to) && !w->last;
+    found(w, p, m->from, to);
+    c->tried = to > m->start ? to : next_start(w, p, m->start);
+}
+
+/* What might be a match but is too long already to wait for its end: it counts if it is one as
+ * far as it goes. */
+static bool
+give_up_waiting(struct detect_window *w, const struct detect_pattern *p, struct detect_cursor *c,
+                struct match *m)
+{
+    if (visible(w, p) - m->start <= DETECT_MATCH_MAX)
+        return false;
+    c->tried = next_start(w, p, m->start);
+    if (match_first(w, p, m->start, m->start + 1, PCRE2_ANCHORED, m) == ANSWER_MATCH)
+        take(w, p, c, m);
+    return true;
+}
+
+/* Tries to match at each place in [at, before) that was not tried. */
+static void
+search(struct detect_window *w, const struct detect_pattern *p, struct detect_cursor *c, size_t at,
+       size_t before)
+{
+    uint32_t options = w->last ? 0 : PCRE2_PARTIAL_HARD;
+    struct match m;
+
+    if (before > visible(w, p))
+        before = visible(w, p);
+    at = character_start(w, p, at);
+    while (!c->waiting && !c->following) {
+        if (at < c->tried)
+            at = c->tried;
+        if (at >= before)
+            return;
+        switch (match_first(w, p, at, before, options, &m)) {
+        case ANSWER_NONE:
+            c->tried = before;
+            return;
+        case ANSWER_MATCH:
+            if (p->shape == NULL || p->shape->check == NULL ||
+                p->shape->check(w->bytes, m.from, &m.to))
+                take(w, p, c, &m);
+            else
+                c->tried = next_start(w, p, m.start);
+            break;
+        case ANSWER_PARTIAL:
+            if (!give_up_waiting(w, p, c, &m)) {
+                c->tried = m.start;
+                c->waiting = true;
+            }
+            break;
+        case ANSWER_TROUBLE: /* too much work, or no memory: nobody knows what is there */
+            found(w, p, at, w->bytes.len);
+            c->tried = w->bytes.len;
+            return;
+        }
+    }
+}
+
+static int
+on_trigger(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *arg)
+{
+    struct detect_window *w = arg;
+    size_t i = w->d->of_trigger[id];
+    const struct detect_pattern *p = &w->d->patterns[i];
+    size_t end = (size_t)to;
+
+    (void)from;
+    (void)flags;
+    if (w->text || p->shape != NULL)
+        search(w, p, &w->cursors[i], end > p->back ? end - p->back : 0, end);
+    return 0;
+}
+
+/* A match that began in an earlier window. */
+static void
+go_on(struct detect_window *w, const struct detect_pattern *p, struct detect_cursor *c)
+{
+    size_t to = c->tried;
+
+    if (!c->following)
+        return;
+    c->following = detect_follow(p->shape->follow, w->bytes, c->tried, false, &to) && !w->last;
+    overwrite_later(w, c->tried, to);
+    c->tried = to;
+}
+
+/* What could still become a match with more bytes behind it, and has no trigger yet. */
+static void
+look_at_end(struct detect_window *w, const struct detect_pattern *p, struct detect_cursor *c)
+{
+    size_t end = visible(w, p);
+
+    if (w->last || c->following || c->waiting || c->tried >= end)
+        return;
+    search(w, p, c, end > p->back ? end - p->back : 0, end);
+}
+
+static size_t
+whole_characters(struct str s)
+{
+    size_t n = 0;
+
+    while (n < 4 && n < s.len) {
+        unsigned char c = (unsigned char)s.ptr[s.len - ++n];
+
+        if ((c & 0xC0) != 0x80) {
+            size_t length = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC0 ? 2 : 1;
+
+            return length > n ? s.len - n : s.len;
+        }
+    }
+    return s.len;
+}
+
+static bool
+is_ascii(struct str s)
+{
+    uint64_t word, all = 0;
+    size_t i = 0;
+
+    for (; i + sizeof(word) <= s.len; i += sizeof(word)) {
+        memcpy(&word, s.ptr + i, sizeof(word));
+        all |= word;
+    }
+    for (; i < s.len; i++)
+        all |= (unsigned char)s.ptr[i];
+    return (all & 0x8080808080808080U) == 0;
+}
+
+static void
+look_at_text(struct detect_window *w)
+{
+    w->characters = w->bytes.len;
+    w->text = true;
+    if (!w->d->has_own || is_ascii(w->bytes))
+        return;
+    w->characters = whole_characters(w->bytes);
+    w->text = str_is_utf8((struct str){w->bytes.ptr, w->characters});
+}
+
+void
+detect_find(struct detect_window *w)
+{
+    struct detectors *d = w->d;
+
+    d->n_ranges = 0;
+    look_at_text(w);
+    for (size_t i = 0; !w->first && i < d->n_patterns; i++)
+        go_on(w, &d->patterns[i], &w->cursors[i]);
+    if (d->database != NULL && hs_scan(d->database, w->bytes.ptr, (unsigned)w->bytes.len, 0,
+                                       d->scratch, on_trigger, w) != HS_SUCCESS) {
+        w->overflow = true;
+        return;
+    }
+    for (size_t i = 0; (d->has_alone || !w->text) && i < d->n_patterns; i++)
+        if (d->patterns[i].alone || (!w->text && d->patterns[i].shape == NULL))
+            search(w, &d->patterns[i], &w->cursors[i], 0, w->bytes.len);
+    for (size_t i = 0; !w->last && i < d->n_patterns; i++)
+        look_at_end(w, &d->patterns[i], &w->cursors[i]);
+}
+
+void
+detect_begin(const struct detectors *d, struct detect_cursor *cursors)
+{
+    memset(cursors, 0, d->n_patterns * sizeof(*cursors));
+}
+
+size_t
+detect_decided(const struct detect_window *w)
+{
+    size_t decided = w->bytes.len;
+
+    if (w->last || w->overflow)
+        return decided;
+    for (size_t i = 0; i < w->d->n_patterns; i++) {
+        const struct detect_cursor *c = &w->cursors[i];
+        size_t visible_bytes = visible(w, &w->d->patterns[i]);
+        size_t pattern_decided = c->waiting ? c->tried : visible_bytes;
+
+        if (pattern_decided < decided)
+            decided = pattern_decided;
+    }
+    return decided;
+}
+
+void
+detect_overwrite(const struct detect_window *w, char *bytes)
+{
+    if (w->overflow) {
+        memset(bytes, '*', w->bytes.len);
+        return;
+    }
+    for (size_t i = 0; i < w->d->n_ranges; i++)
+        memset(bytes + w->d->ranges[i].from, '*', w->d->ranges[i].to - w->d->ranges[i].from);
+}
