@@ -34,10 +34,11 @@ _bulkhead()
     esac
 
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words='serve check explain token audit status sessions kill schema --help --version'
+        words='serve check explain token audit status sessions kill catalog schema --help --version'
     else
         case $command in
         serve | check | status | kill) words='--config --help' ;;
+        catalog) words='--resource --database --config --help' ;;
         sessions) words='--json --config --help' ;;
         schema) words='--json --markdown --help' ;;
         explain) words='--as --resource --sql --database --source --at --issuer --config --help' ;;

@@ -22,6 +22,7 @@ _bulkhead() {
             'explain:say what an identity may do' 'token:issue and revoke tokens'
             'audit:list, show, follow and verify the ledger' 'status:show the state of a gateway'
             'sessions:list the sessions' 'kill:end a session'
+            'catalog:read the catalog of a database'
             'schema:print the schema or the reference')
         _describe command commands
         return
@@ -40,6 +41,7 @@ _bulkhead() {
             '--sql[statements]:text:' '--database[name]:name:' '--source[address]:address:' \
             '--at[time]:time:' '--issuer[name]:name:' ;;
     kill) _arguments '2:session:_bulkhead_sessions' $config ;;
+    catalog) _arguments $config '--resource[name]:name:' '--database[name]:name:' ;;
     sessions) _arguments '--json[every field]' $config ;;
     schema) _arguments '--json[JSON Schema]' '--markdown[reference]' ;;
     *) _arguments $config ;;

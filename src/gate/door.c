@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -24,6 +23,12 @@ enum {
     PROTECTION_ARENA_MAX = 4 * PROTECTION_BYTES_MAX, /* what was read is larger than the bytes */
 };
 
+/* A file of the keeper's; -1: none. */
+struct catalog_file {
+    int fd;
+    size_t bytes;
+};
+
 /* The question for a catalog that is out, one at a time, and what came of it. */
 struct catalog_question {
     uint64_t number; /* counts them */
@@ -31,7 +36,7 @@ struct catalog_question {
     bool answered;
     enum err code;
     char text[ERR_TEXT_MAX];
-    int fd;
+    struct catalog_file file;
 };
 
 struct door_private {
@@ -44,7 +49,7 @@ struct door_private {
     int cancel_fd;              /* a connection for the cancel that somebody asked for; -1: none */
     struct fiber_condition cancel_asked;
     struct catalog_question catalog;
-    int pushed_catalog_fd; /* -1: none */
+    struct catalog_file pushed_catalog;
     struct fiber_condition catalog_changed;
     bool broken;
 };
@@ -171,20 +176,21 @@ take_catalog(struct door_private *p, struct ipc_packet *packet)
 {
     const struct ipc_catalog_ready *ready = &packet->message.catalog_ready;
     struct catalog_question *q = &p->catalog;
-    int fd = ready->code == OK ? ipc_take_fd(packet, 0) : -1;
+    struct catalog_file file = {.fd = ready->code == OK ? ipc_take_fd(packet, 0) : -1,
+                                .bytes = ready->bytes};
 
-    if (fd >= 0 && p->pushed_catalog_fd >= 0) { /* this one is no older */
-        close(p->pushed_catalog_fd);
-        p->pushed_catalog_fd = -1;
+    if (file.fd >= 0 && p->pushed_catalog.fd >= 0) { /* this one is no older */
+        close(p->pushed_catalog.fd);
+        p->pushed_catalog.fd = -1;
     }
     if (q->asked && !q->answered && ready->number == q->number) {
         q->answered = true;
         q->code = ready->code <= ERR_TLS ? (enum err)ready->code : ERR_UNAVAILABLE;
         (void)snprintf(q->text, sizeof(q->text), "%.*s", STR_ARG(ready->text));
-        q->fd = fd;
+        q->file = file;
         fiber_condition_signal(&p->catalog_changed);
-    } else {
-        p->pushed_catalog_fd = fd;
+    } else if (file.fd >= 0) {
+        p->pushed_catalog = file;
     }
 }
 
@@ -282,7 +288,8 @@ make_private(struct door *d)
         free(p);
         return fail(ERR_NOMEM, "no memory for a session");
     }
-    p->trust_fd = p->certificate_fd = p->cancel_fd = p->catalog.fd = p->pushed_catalog_fd = -1;
+    p->trust_fd = p->certificate_fd = p->cancel_fd = -1;
+    p->catalog.file.fd = p->pushed_catalog.fd = -1;
     d->private = p;
     d->gate = NULL;
     return OK;
@@ -299,8 +306,8 @@ free_private(struct door *d)
     close_if_open(p->trust_fd);
     close_if_open(p->certificate_fd);
     close_if_open(p->cancel_fd);
-    close_if_open(p->catalog.fd);
-    close_if_open(p->pushed_catalog_fd);
+    close_if_open(p->catalog.file.fd);
+    close_if_open(p->pushed_catalog.fd);
     arena_free(p->arena);
     free(p);
     d->private = NULL;
@@ -588,19 +595,18 @@ door_wait_cancel(struct door *d, int64_t deadline_ms, int *target_fd)
 
 /* --- catalogs ------------------------------------------------------------------------------- */
 
-/* Maps a catalog; closes `fd` in any case. */
+/* Maps a catalog and closes its file. */
 static enum err
-map_catalog(int fd, struct str *bytes)
+map_catalog(struct catalog_file *file, struct str *bytes)
 {
-    struct stat status;
-    void *at = MAP_FAILED;
+    void *at = file->fd < 0 ? MAP_FAILED
+                            : mmap(NULL, file->bytes, PROT_READ, MAP_SHARED, file->fd, 0);
 
-    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size > 0)
-        at = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
-    close_if_open(fd);
+    close_if_open(file->fd);
+    file->fd = -1;
     if (at == MAP_FAILED)
         return fail(ERR_IO, "the catalog cannot be mapped");
-    *bytes = (struct str){at, (size_t)status.st_size};
+    *bytes = (struct str){at, file->bytes};
     return OK;
 }
 
@@ -631,15 +637,15 @@ door_catalog(struct door *d, uint64_t stale, int64_t deadline_ms, struct str *by
     while (q->asked && !p->broken)
         if ((e = fiber_condition_wait(&p->catalog_changed, deadline_ms)) != OK)
             return e;
-    *q = (struct catalog_question){.number = q->number + 1, .asked = true, .fd = -1};
+    *q = (struct catalog_question){.number = q->number + 1, .asked = true, .file = {.fd = -1}};
     question.number = q->number;
     if ((e = keeper_link_say(p->keeper, IPC_TYPE_CATALOG, &question)) == OK)
         e = wait_for_catalog(p, deadline_ms);
     if (e == OK)
-        e = map_catalog(q->fd, bytes);
+        e = map_catalog(&q->file, bytes);
     else
-        close_if_open(q->fd);
-    q->fd = -1;
+        close_if_open(q->file.fd);
+    q->file.fd = -1;
     q->asked = false;
     fiber_condition_signal(&p->catalog_changed);
     return e;
@@ -655,10 +661,9 @@ door_catalog_release(struct str bytes)
 bool
 door_take_pushed_catalog(struct door *d, struct str *bytes)
 {
-    int fd = d->private->pushed_catalog_fd;
+    struct catalog_file *file = &d->private->pushed_catalog;
 
-    d->private->pushed_catalog_fd = -1;
-    return fd >= 0 && map_catalog(fd, bytes) == OK;
+    return file->fd >= 0 && map_catalog(file, bytes) == OK;
 }
 
 /* --- readers -------------------------------------------------------------------------------- */

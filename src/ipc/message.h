@@ -92,7 +92,7 @@ enum {
  * later; one with number 0 is newer than what the session has, and comes unasked. */
 #define IPC_CATALOG(NUMBER, TEXT)       NUMBER(number) NUMBER(stale)
 #define IPC_CATALOG_READY(NUMBER, TEXT) /* fd, if `code` is OK: the catalog */                     \
-    NUMBER(number) NUMBER(code) TEXT(text, 1024)
+    NUMBER(number) NUMBER(code) TEXT(text, 1024) NUMBER(bytes)
 
 /* keeper → ledger */
 #define IPC_SESSION_OPENED(NUMBER, TEXT)                                                           \

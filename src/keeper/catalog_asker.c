@@ -108,7 +108,7 @@ read_catalog(void *arg, struct str key, const struct catalog_user *user,
 static enum err
 send_snapshot(struct catalog_asker *a, uint64_t number, const struct catalog_snapshot *snapshot)
 {
-    struct ipc_catalog_ready message = {.number = number, .code = OK};
+    struct ipc_catalog_ready message = {.number = number, .bytes = snapshot->bytes};
     enum err e = ipc_send(a->channel, IPC_TYPE_CATALOG_READY, &message, &snapshot->fd, 1);
 
     if (e == OK)

@@ -77,7 +77,8 @@ wait_for_turn(struct place *p)
     int64_t at_ms = p->ended_ms + (p->result == OK ? CATALOG_PAUSE_MS : CATALOG_FAILURE_PAUSE_MS);
     enum err e = OK;
 
-    if (p->ended_ms != 0 && (e = fiber_sleep_until(at_ms)) == ERR_TIMEOUT)
+    if (p->ended_ms != 0 && at_ms > clock_monotonic_ms() &&
+        (e = fiber_sleep_until(at_ms)) == ERR_TIMEOUT)
         e = OK;
     while (e == OK && c->reading >= CATALOG_READERS_MAX)
         e = fiber_condition_wait(&c->reader_free, FIBER_FOREVER);

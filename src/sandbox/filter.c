@@ -89,7 +89,8 @@ static const struct rule allowed_to_all[] = {
 
     ALLOW_IF(mmap, ARG_BITS(3, MAP_ANONYMOUS, MAP_ANONYMOUS), ARG_BITS(2, PROT_EXEC, 0)),
     /* A catalog, which all sessions of a database share: to read, as its descriptor allows no
-     * more. No process here holds another file that it may read and write. */
+     * more. The file that a reader writes could be made writable memory by this and mprotect();
+     * that keeps the keeper from sealing it, and then nobody gets it. */
     ALLOW_IF(mmap, ARG_IS(2, PROT_READ), ARG_IS(3, MAP_SHARED)),
     ALLOW_IF(mprotect, ARG_BITS(2, PROT_EXEC, 0)),
     ALLOW(munmap),

@@ -340,10 +340,84 @@ try_executable_memory(void)
 }
 
 static void
-test_session_makes_no_memory_executable_and_maps_no_file(void **state)
+test_session_makes_no_memory_executable_and_maps_no_file_of_its_own(void **state)
 {
     (void)state;
     works(try_executable_memory);
+}
+
+/* As the keeper gives a catalog to a session: sealed, and opened to read. */
+static void
+use_shared_file(void)
+{
+    int shared = pair[0];
+    char *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, shared, 0);
+    long mapped;
+
+    CHECK(page != MAP_FAILED);
+    CHECK(strcmp(page, "catalog") == 0);
+    CHECK(mprotect(page, 4096, PROT_READ | PROT_WRITE) == -1 && errno == EACCES);
+    CHECK(write(shared, "x", 1) == -1);
+    CHECK(munmap(page, 4096) == 0);
+    mapped = syscall(SYS_mmap, NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, shared, 0);
+    CHECK(mapped == -1 && errno == EPERM);
+    mapped = syscall(SYS_mmap, NULL, 4096, PROT_READ | PROT_EXEC, MAP_SHARED, shared, 0);
+    CHECK(mapped == -1 && errno == EPERM);
+    mapped = syscall(SYS_mmap, NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, shared, 0);
+    CHECK(mapped == -1 && errno == EPERM);
+    mapped = syscall(SYS_mmap, NULL, 4096, PROT_READ, MAP_SHARED, spool, 0);
+    CHECK(mapped == -1 && errno == EACCES); /* it was opened to write */
+}
+
+static void
+test_session_maps_a_shared_file_to_read_and_nothing_else(void **state)
+{
+    int file = memfd_create("catalog", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    char path[32];
+
+    (void)state;
+    assert_int_equal(write(file, "catalog", 8), 8);
+    assert_int_equal(ftruncate(file, 4096), 0);
+    assert_int_equal(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), 0);
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+    pair[0] = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(pair[0] >= 0);
+    works(use_shared_file);
+    close(pair[0]);
+    close(file);
+    pair[0] = -1;
+}
+
+/* As a reader has it before the keeper seals it: to write into, not to keep in hand. */
+static void
+use_unsealed_file(void)
+{
+    int file = pair[0];
+
+    CHECK(write(file, "catalog", 8) == 8);
+    CHECK_REFUSED(ftruncate(file, 0));
+    CHECK_REFUSED(fcntl(file, F_ADD_SEALS, F_SEAL_SEAL));
+    CHECK_REFUSED((int)lseek(file, 0, SEEK_SET));
+    for (int i = 0; i < 4; i++)
+        if (write(file, "0123456789", 10) < 0)
+            _exit(errno == EPERM ? 0 : 98); /* beyond the size that it was given */
+    _exit(97);
+}
+
+static void
+test_reader_writes_no_more_than_its_file_holds(void **state)
+{
+    int file = memfd_create("catalog", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    (void)state;
+    assert_int_equal(ftruncate(file, 32), 0);
+    assert_int_equal(fcntl(file, F_ADD_SEALS, F_SEAL_GROW), 0);
+    pair[0] = file;
+    works(use_unsealed_file);
+    assert_int_equal(ftruncate(file, 8), 0);
+    assert_int_equal(fcntl(file, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_WRITE), 0);
+    close(file);
+    pair[0] = -1;
 }
 
 static void
@@ -775,7 +849,9 @@ main(void)
         cmocka_unit_test(test_session_only_appends_to_its_spool),
         cmocka_unit_test(test_session_gets_no_other_connection),
         cmocka_unit_test(test_session_starts_and_touches_no_process),
-        cmocka_unit_test(test_session_makes_no_memory_executable_and_maps_no_file),
+        cmocka_unit_test(test_session_makes_no_memory_executable_and_maps_no_file_of_its_own),
+        cmocka_unit_test(test_session_maps_a_shared_file_to_read_and_nothing_else),
+        cmocka_unit_test(test_reader_writes_no_more_than_its_file_holds),
         cmocka_unit_test(test_foreign_call_tables_kill),
         cmocka_unit_test(test_session_cannot_raise_limits),
         cmocka_unit_test(test_session_uses_and_receives_descriptors),
