@@ -37,9 +37,10 @@ def corpus_server(authority):
 
 
 @contextlib.contextmanager
-def corpus_gateway(authority, server):
+def corpus_gateway(authority, server, without=()):
     """A gateway with the corpus's policy. At the end it must stop in order, as in conftest.py."""
-    gateway = Gateway(authority, settings.configuration(server.host, server.port, WITHOUT),
+    without = [*WITHOUT, *without]
+    gateway = Gateway(authority, settings.configuration(server.host, server.port, without),
                       {"TARGET_PASSWORD": settings.PASSWORD})
     try:
         yield gateway.start()
