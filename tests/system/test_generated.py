@@ -11,8 +11,8 @@ import detect
 import generate
 
 SEED = os.environ.get("GENERATE_SEED", "1")
-COUNT = int(os.environ.get("GENERATE_COUNT", "3000"))
-PORTION = 250
+COUNT = int(os.environ.get("GENERATE_COUNT", "4000"))
+PORTION = 500
 # A statement that takes longer tells nothing.
 TIMEOUT = "2s"
 SHOWN = 5
