@@ -37,6 +37,8 @@ summarise_changes(const struct sql_statement *s, struct pgfacts_summary *out)
     out->ends_transaction = out->ends_transaction || s->kind == SQL_COMMIT ||
                             s->kind == SQL_ROLLBACK || s->kind == SQL_ROLLBACK_TO;
     out->changes_path = out->changes_path || s->kind == SQL_DISCARD_ALL;
+    out->controls_transactions = out->controls_transactions || s->kind == SQL_BEGIN ||
+                                 s->kind == SQL_COMMIT || s->kind == SQL_ROLLBACK;
     for (size_t i = 0; i < s->n_demands; i++) {
         const struct demand *d = &s->demands[i];
 
@@ -45,6 +47,8 @@ summarise_changes(const struct sql_statement *s, struct pgfacts_summary *out)
             out->changes_path = true;
         if ((d->classes & (code | CLASSES(DDL))) != 0)
             out->changes_catalog = true;
+        if ((d->classes & CLASSES(TWO_PHASE)) != 0)
+            out->controls_transactions = true;
     }
 }
 

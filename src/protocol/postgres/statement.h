@@ -22,7 +22,8 @@ struct pgfacts_summary {
     bool changes_path;     /* settings that say what names mean, or code that may change them */
     bool changes_catalog;  /* definitions */
     bool ends_transaction; /* or goes back in it */
-    bool empty;            /* no statement at all: nothing would run */
+    bool controls_transactions; /* begins, ends or prepares one */
+    bool empty;                 /* no statement at all: nothing would run */
 };
 void pgfacts_summarise(const struct sql_facts *facts, struct pgfacts_summary *out);
 
