@@ -25,8 +25,8 @@ DENIED = {
 }
 WRITABLE = ["tickets", "orders", "order_items", "customers", "products"]
 WRITES = ["insert", "update", "delete", "merge", "copy-in", "row-lock"]
-# Of installed extensions, and fields of composite columns; all only compute.
-FUNCTIONS = ["similarity", "hstore", "akeys", "avals", "skeys", "svals"]
+# Of installed extensions; all only compute.
+FUNCTIONS = ["similarity", "hstore", "levenshtein"]
 
 
 def policy_lines():
@@ -59,8 +59,8 @@ def policies(lines):
     rules = [
         {"name": "read", "allow": ["read"], "limits": limits},
         {"name": "write", "tables": WRITABLE, "allow": WRITES, "limits": limits},
-        {"name": "sessions", "allow": ["session"]},
-        {"name": "functions", "functions": functions + FUNCTIONS, "allow": ["unknown-function"]},
+        {"name": "sessions", "allow": ["session"], "limits": limits},
+        {"name": "functions", "functions": functions + FUNCTIONS, "allow": ["unknown-function"], "limits": limits},
     ]
     rules += [{"name": "no " + word.replace("_", " "), "commands": DENIED[word], "deny": word.replace("_", " ") + " is not for agents"}
               for word in words["deny"] if DENIED[word]]
