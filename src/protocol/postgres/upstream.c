@@ -1151,7 +1151,8 @@ serve_message(struct request *r, const struct pgwire_rule *rule)
         return break_off(s, s->copy_in ? "unexpected message during COPY" : "unexpected message",
                          r->type);
     }
-    if ((e = wait_for_cancel(s)) != OK || (e = pgwait_room(s, 1)) != OK)
+    if ((e = wait_for_cancel(s)) != OK || (e = pgaffected_roll_back(s)) != OK ||
+        (e = pgwait_room(s, 1)) != OK)
         return e;
     if (s->skipping && r->type != 'S')
         return pglane_drop(&s->up, r->body_len);
