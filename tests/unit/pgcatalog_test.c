@@ -50,7 +50,7 @@ put_answer(struct buf *out, int i)
     if (i == 1)
         ROW(out, "11", "pg_catalog");
     if (i == 2)
-        ROW(out, "20000", "11", "t", "20001", "9", "r", NULL, "f");
+        ROW(out, "20000", "11", "t", "20001", "9", "r", NULL, "f", "f");
     pgwire_put_plain(out, 'N', STR("SNOTICE\0C00000\0Mhello\0\0"));
     put_end(out);
 }
