@@ -65,6 +65,12 @@ detectors_name(const struct detectors *d, size_t rule)
     return rule < d->n_rules ? d->names[rule] : STR("");
 }
 
+uint64_t
+detectors_work(const struct detectors *d)
+{
+    return d->work;
+}
+
 /* --- PCRE2 --- */
 
 static enum err

@@ -33,6 +33,9 @@ void detectors_free(struct detectors *d); /* NULL is allowed */
 /* The name of the rule with this number. */
 struct str detectors_name(const struct detectors *d, size_t rule);
 
+/* How often PCRE2 was asked, so far: what candidates cost. */
+uint64_t detectors_work(const struct detectors *d);
+
 /* Overwrites all matches in `value`, in place; adds to `hits[rule]` what each rule found (`hits`
  * may be NULL). Returns the number of matches. Never fails: what it cannot decide it overwrites. */
 size_t detectors_redact(struct detectors *d, char *value, size_t len, uint64_t *hits);

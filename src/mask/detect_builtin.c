@@ -6,6 +6,30 @@
 const char *const detect_builtin[] = {"email",       "phone",     "us-ssn", "card", "iban", "jwt",
                                       "private-key", "cloud-key", "ipv4",   "ipv6", NULL};
 
+const unsigned short detect_bytes[256] = {
+    ['0' ... '9'] = DETECT_DIGIT,
+    ['A' ... 'F'] = DETECT_LETTER | DETECT_HEX,
+    ['a' ... 'f'] = DETECT_LETTER | DETECT_HEX,
+    ['G' ... 'Z'] = DETECT_LETTER,
+    ['g' ... 'z'] = DETECT_LETTER,
+    ['-'] = DETECT_DASH,
+    ['.'] = DETECT_DOT,
+    ['_'] = DETECT_UNDERSCORE,
+    [' '] = DETECT_SPACE,
+    [':'] = DETECT_COLON,
+    ['+'] = DETECT_DIAL | DETECT_MAIL,
+    ['('] = DETECT_DIAL,
+    [')'] = DETECT_DIAL,
+    ['%'] = DETECT_MAIL,
+    ['\''] = DETECT_MAIL,
+    ['@'] = DETECT_MAIL,
+    ['/'] = DETECT_SLASH,
+    ['~'] = DETECT_TILDE,
+};
+#define WITHIN_WORD   (DETECT_DIGIT | DETECT_LETTER)
+#define WITHIN_TOKEN  (WITHIN_WORD | DETECT_DASH | DETECT_UNDERSCORE)
+#define WITHIN_MAIL   (WITHIN_TOKEN | DETECT_DOT | DETECT_MAIL)
+
 #define TRIGGERS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 /* Not within a word or a longer number; vectorscan has no look-behind, so triggers take the
@@ -33,7 +57,8 @@ const char *const detect_builtin[] = {"email",       "phone",     "us-ssn", "car
 #define SSN_WORDS "(?i:ssn|social.security)[^0-9\\r\\n]{0,20}"
 #define SSN                                                                                        \
     NOT_WORD "(?<!\\d[.-])(?!000|666|9)\\d{3}([ -])(?!00)\\d\\d\\1(?!0000)\\d{4}" WORD_END         \
-             "(?![.-]\\d)|" SSN_WORDS "\\K(?!000|666|9)\\d{3}(?!00)\\d\\d(?!0000)\\d{4}" WORD_END
+             "(?![.-]\\d)"
+#define SSN_NAMED SSN_WORDS "\\K(?!000|666|9)\\d{3}(?!00)\\d\\d(?!0000)\\d{4}" WORD_END
 
 /* --- cards: in one piece, or in the groups that are embossed --- */
 
@@ -109,52 +134,64 @@ const struct detect_shape detect_shapes[] = {
      .triggers = TRIGGERS("[0-9A-Za-z_%+-]@[0-9A-Za-z]"),
      .expression = EMAIL,
      .back = 66,
-     .needs = {{.ats = 1, .dots = 1, .alnums = 4}},
+     .within = WITHIN_MAIL,
+     .needs = {{.ats = 1, .dots = 1, .letters = 2, .alnums = 4}},
      .check = detect_check_email},
     {.detector = "phone",
      .triggers = TRIGGERS("\\+[1-9](?:[ .()-]{0,3}\\d){6}",
                           START "\\(?[2-9]\\d\\d(?:\\) ?|[ .-])[2-9]\\d\\d[ .-]\\d{4}"),
      .expression = PHONE,
      .back = 32,
+     .within = DETECT_DIGIT | DETECT_SPACE | DETECT_DASH | DETECT_DOT | DETECT_DIAL,
      .needs = {{.pluses = 1, .digits = 8}, {.digits = 10}},
      .check = detect_check_phone},
     {.detector = "us-ssn",
-     .triggers = TRIGGERS(START "\\d{3}[ -]\\d\\d[ -]\\d{4}", SSN_WORDS "\\d{9}"),
+     .triggers = TRIGGERS(START "\\d{3}[ -]\\d\\d[ -]\\d{4}"),
      .expression = SSN,
-     .back = 45,
+     .back = 11,
+     .within = DETECT_DIGIT | DETECT_SPACE | DETECT_DASH,
      .needs = {{.digits = 9}}},
+    {.detector = "us-ssn",
+     .triggers = TRIGGERS(SSN_WORDS "\\d{9}"),
+     .expression = SSN_NAMED,
+     .back = 44,
+     .needs = {{.digits = 9, .letters = 3}}},
     {.detector = "card",
      .triggers = TRIGGERS(START "[2-6]\\d{12}", START "[2-6]\\d{3}(?:[ -]\\d{4}){2}[ -]\\d",
                           START "3\\d{3}[ -]\\d{6}[ -]\\d{4}"),
      .expression = CARD,
      .back = 18,
+     .within = DETECT_DIGIT | DETECT_SPACE | DETECT_DASH,
      .needs = {{.digits = 13}},
      .check = detect_check_card},
     {.detector = "iban",
      .triggers = TRIGGERS(START "[A-Za-z]{2}\\d\\d[ -]?[0-9A-Za-z]{4}[ -]?[0-9A-Za-z]{4}"),
      .expression = IBAN,
      .back = 14,
-     .needs = {{.digits = 2, .alnums = 15}},
+     .within = WITHIN_WORD | DETECT_SPACE | DETECT_DASH,
+     .needs = {{.letters = 2, .digits = 2, .alnums = 15}},
      .check = detect_check_iban},
     {.detector = "jwt",
      .triggers = TRIGGERS(JWT_START JWT_PART "{13}"),
      .expression = JWT,
      .back = 16,
      .follow = DETECT_FOLLOW_TOKEN,
-     .needs = {{.dots = 2, .alnums = 18}},
+     .within = WITHIN_TOKEN,
+     .needs = {{.dots = 2, .letters = 2, .alnums = 16}},
      .check = detect_check_jwt},
     {.detector = "private-key",
      .triggers = TRIGGERS("BEGIN [0-9A-Z ]{0,40}PRIVATE KEY"),
      .expression = PEM,
      .back = 64,
      .follow = DETECT_FOLLOW_PEM,
-     .needs = {{.dashes = 8, .alnums = 15}}},
+     .needs = {{.dashes = 8, .letters = 15}}},
     {.detector = "private-key",
      .triggers = TRIGGERS("LS0tLS1CRUdJTi[A-Za-z0-9]{17}"),
      .expression = PEM_BASE64,
      .back = 31,
+     .within = WITHIN_WORD,
      .follow = DETECT_FOLLOW_BASE64,
-     .needs = {{.alnums = 30}}},
+     .needs = {{.letters = 12, .alnums = 29}}},
     {.detector = "cloud-key",
      .triggers = TRIGGERS(AWS, "AIza" TOKEN "{20}", "ya29\\." TOKEN "{20}", "GOCSPX-" TOKEN "{20}",
                           "gh[opusr]_[0-9A-Za-z]{20}", "github_pat_[0-9A-Za-z_]{20}",
@@ -167,37 +204,55 @@ const struct detect_shape detect_shapes[] = {
                           "shp(?:at|ca|pa|ss)_[0-9A-Fa-f]{20}", "hv[bsr]\\." TOKEN "{20}"),
      .expression = CLOUD_KEY,
      .back = 56,
-     .needs = {{.alnums = 14}}},
+     .within = WITHIN_TOKEN | DETECT_DOT | DETECT_SLASH,
+     .needs = {{.letters = 3, .alnums = 14}}},
     {.detector = "cloud-key",
      .triggers = TRIGGERS(SECRET, "AccountKey=", "SharedAccessKey=", "[?&]sig=", "FwoGZXIvYXdzE",
                           "IQoJb3JpZ2luX2V"),
      .expression = NAMED_KEY,
      .back = 18,
-     .needs = {{.alnums = 40}}},
+     .needs = {{.letters = 3, .alnums = 34}}},
     {.detector = "cloud-key",
      .triggers = TRIGGERS("8Q~[0-9A-Za-z_~.-]{20}"),
      .expression = AZURE_SECRET,
      .back = 26,
-     .needs = {{.alnums = 14}}},
+     .within = WITHIN_TOKEN | DETECT_DOT | DETECT_TILDE,
+     .needs = {{.letters = 1, .alnums = 14}}},
     {.detector = "ipv4",
      .triggers = TRIGGERS("(?:^|[^0-9A-Za-z_.])\\d{1,3}\\.\\d{1,3}\\.\\d{1,3}\\.\\d"),
      .expression = IPV4,
      .back = 14,
+     .within = DETECT_DIGIT | DETECT_DOT,
      .needs = {{.dots = 3, .digits = 4}}},
     {.detector = "ipv6",
      .triggers = TRIGGERS("::[0-9A-Fa-f]", "[0-9A-Fa-f]::",
                           "(?:^|[^0-9A-Za-z_.])(?:[0-9A-Fa-f]{1,4}:){6}[0-9A-Fa-f]"),
      .expression = IPV6,
      .back = 45,
+     .within = DETECT_DIGIT | DETECT_HEX | DETECT_COLON | DETECT_DOT,
      .needs = {{.colons = 2, .alnums = 1}},
      .check = detect_check_ipv6},
 };
 const size_t detect_n_shapes = sizeof(detect_shapes) / sizeof(detect_shapes[0]);
 
 size_t
+detect_shape_reach(const struct detect_shape *shape, struct str value, size_t end)
+{
+    size_t least = end > shape->back ? end - shape->back : 0;
+
+    if (shape->within == 0)
+        return least;
+    while (end > least && (detect_bytes[(unsigned char)value.ptr[end - 1]] & shape->within) != 0)
+        end--;
+    return end;
+}
+
+size_t
 detect_need_bytes(const struct detect_need *need)
 {
-    size_t words = need->digits > need->alnums ? need->digits : need->alnums;
+    size_t words = need->digits + need->letters;
 
+    if (words < need->alnums)
+        words = need->alnums;
     return words + need->ats + need->dots + need->colons + need->dashes + need->pluses;
 }

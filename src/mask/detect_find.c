@@ -121,6 +121,15 @@ give_up_waiting(struct detect_window *w, const struct detect_pattern *p, struct 
     return true;
 }
 
+/* Where a match may begin that has its first trigger at `end`. */
+static size_t
+reach(const struct detect_window *w, const struct detect_pattern *p, size_t end)
+{
+    if (p->shape != NULL)
+        return detect_shape_reach(p->shape, w->bytes, end);
+    return end > p->back ? end - p->back : 0;
+}
+
 /* Tries to match at each place in [at, before) that was not tried. */
 static void
 search(struct detect_window *w, const struct detect_pattern *p, struct detect_cursor *c, size_t at,
@@ -173,7 +182,7 @@ on_trigger(unsigned id, unsigned long long from, unsigned long long to, unsigned
     (void)from;
     (void)flags;
     if (w->text || p->shape != NULL)
-        search(w, p, &w->cursors[i], end > p->back ? end - p->back : 0, end);
+        search(w, p, &w->cursors[i], reach(w, p, end), end);
     return 0;
 }
 
@@ -198,7 +207,7 @@ look_at_end(struct detect_window *w, const struct detect_pattern *p, struct dete
 
     if (w->last || c->following || c->waiting || c->tried >= end)
         return;
-    search(w, p, c, end > p->back ? end - p->back : 0, end);
+    search(w, p, c, reach(w, p, end), end);
 }
 
 static size_t
@@ -251,7 +260,7 @@ detect_find(struct detect_window *w)
 
     d->n_ranges = 0;
     look_at_text(w);
-    for (size_t i = 0; !w->first && i < d->n_patterns; i++)
+    for (size_t i = 0; !(w->first && w->last) && i < d->n_patterns; i++)
         go_on(w, &d->patterns[i], &w->cursors[i]);
     if (d->database != NULL && hs_scan(d->database, w->bytes.ptr, (unsigned)w->bytes.len, 0,
                                        d->scratch, on_trigger, w) != HS_SUCCESS) {

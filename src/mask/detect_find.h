@@ -67,7 +67,7 @@ struct detectors {
     size_t n_ranges, ranges_capacity;
     struct detect_scan *long_values; /* made when the first one comes */
 
-    uint64_t work; /* calls of PCRE2, for tests */
+    uint64_t work; /* calls of PCRE2 */
 };
 
 struct detect_window {

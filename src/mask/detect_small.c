@@ -8,6 +8,7 @@ enum {
     AT_COLONS = 32,
     AT_DASHES = 40,
     AT_PLUSES = 48,
+    AT_LETTERS = 56,
 };
 
 #define ONE(at)    (UINT64_C(1) << (at))
@@ -15,8 +16,8 @@ enum {
 
 static const uint64_t counts_as[256] = {
     ['0' ... '9'] = ONE(AT_DIGITS) | ONE(AT_ALNUMS),
-    ['A' ... 'Z'] = ONE(AT_ALNUMS),
-    ['a' ... 'z'] = ONE(AT_ALNUMS),
+    ['A' ... 'Z'] = ONE(AT_ALNUMS) | ONE(AT_LETTERS),
+    ['a' ... 'z'] = ONE(AT_ALNUMS) | ONE(AT_LETTERS),
     ['@'] = ONE(AT_ATS),
     ['.'] = ONE(AT_DOTS),
     [':'] = ONE(AT_COLONS),
@@ -27,9 +28,10 @@ static const uint64_t counts_as[256] = {
 uint64_t
 detect_need_word(const struct detect_need *need)
 {
-    return need->digits * ONE(AT_DIGITS) | need->alnums * ONE(AT_ALNUMS) | need->ats * ONE(AT_ATS) |
-           need->dots * ONE(AT_DOTS) | need->colons * ONE(AT_COLONS) |
-           need->dashes * ONE(AT_DASHES) | need->pluses * ONE(AT_PLUSES);
+    return need->digits * ONE(AT_DIGITS) | need->letters * ONE(AT_LETTERS) |
+           need->alnums * ONE(AT_ALNUMS) | need->ats * ONE(AT_ATS) | need->dots * ONE(AT_DOTS) |
+           need->colons * ONE(AT_COLONS) | need->dashes * ONE(AT_DASHES) |
+           need->pluses * ONE(AT_PLUSES);
 }
 
 bool

@@ -118,8 +118,8 @@ statement_text(struct str text, const PgQuery__RawStmt *raw)
 }
 
 static enum err
-analyze_statement(struct str text, struct arena *arena, const PgQuery__RawStmt *raw,
-                  struct sql_statement *out, bool *depends)
+analyze_statement(struct str text, const struct sql_context *context, struct arena *arena,
+                  const PgQuery__RawStmt *raw, struct sql_statement *out, bool *depends)
 {
     struct sql_walk w = {.arena = arena, .kind = SQL_OTHER, .name = sql_str("")};
     enum err e;
@@ -130,6 +130,8 @@ analyze_statement(struct str text, struct arena *arena, const PgQuery__RawStmt *
     w.depends = !is_about_rows(raw->stmt);
     if ((e = sql_walk_node(&w, raw->stmt)) != OK)
         return e;
+    if (context != NULL && context->path_known)
+        sql_resolve_demands(context, w.demands, &w.n_demands);
     if (w.n_demands == 0 && (e = sql_demand_none(&w, CLASSES(READ))) != OK)
         return e; /* SELECT 1 */
     *out = (struct sql_statement){w.kind, w.name, w.text, w.demands, w.n_demands};
@@ -169,8 +171,8 @@ empty_facts(struct str text, struct arena *arena, struct sql_facts *out)
 }
 
 static enum err
-analyze_tree(struct str text, struct arena *arena, const PgQuery__ParseResult *tree,
-             struct sql_facts *out)
+analyze_tree(struct str text, const struct sql_context *context, struct arena *arena,
+             const PgQuery__ParseResult *tree, struct sql_facts *out)
 {
     struct sql_walk all = {.arena = arena};
     struct sql_statement *statements;
@@ -183,9 +185,13 @@ analyze_tree(struct str text, struct arena *arena, const PgQuery__ParseResult *t
         return fail(ERR_LIMIT, "the string has more than %d statements", SQL_STATEMENTS_MAX);
     if ((statements = arena_array(arena, tree->n_stmts, sizeof(*statements))) == NULL)
         return fail(ERR_NOMEM, "no memory for the facts of a statement");
-    for (size_t i = 0; i < tree->n_stmts; i++)
-        if ((e = analyze_statement(text, arena, tree->stmts[i], &statements[i], &depends)) != OK)
+    for (size_t i = 0; i < tree->n_stmts; i++) {
+        if ((e = analyze_statement(text, context, arena, tree->stmts[i], &statements[i],
+                                   &depends)) != OK)
             return e;
+        if (statements[i].kind == SQL_SET)
+            context = NULL; /* names behind it may mean something else */
+    }
     *out = (struct sql_facts){
         statements, tree->n_stmts, statements[0].demands, statements[0].n_demands, depends, NULL};
     if (tree->n_stmts == 1)
@@ -212,7 +218,7 @@ sql_analyze(struct str text, const struct sql_context *context, struct arena *ar
     if ((tree = arena_new(TREE_BYTES_MAX)) == NULL)
         return fail(ERR_NOMEM, "no memory to parse a statement");
     if ((e = parse(text, tree, &parsed)) == OK)
-        e = analyze_tree(text, arena, parsed, out);
+        e = analyze_tree(text, context, arena, parsed, out);
     if (e == OK && context != NULL)
         e = sql_lineage_of(context, parsed, out, arena, &out->depends_on_literals, &out->lineage);
     large = arena_used(tree) > TRIM_BYTES;

@@ -201,6 +201,11 @@ bool json_operator(struct analysis *a, struct str name, struct flow left,
 bool json_function(struct analysis *a, struct str name, struct flow first, PgQuery__Node **args,
                    size_t n_args, struct flow *out);
 
+/* resolve.c */
+/* Qualifies names as the search path, which is known, would; drops what only names harmless
+ * functions of extensions. Names then borrow from the context. */
+void sql_resolve_demands(const struct sql_context *c, struct demand *demands, size_t *n);
+
 /* lineage.c */
 /* Of a parsed string, whose facts are known; `*depends` is set if it hangs on literal values.
  * `*out` is the caller's. ERR_NOMEM, ERR_LIMIT. */

@@ -316,8 +316,7 @@ statement(struct analysis *a, const PgQuery__Node *node)
         d.name = sql_str(node->fetch_stmt->portalname);
         return d;
     case NODE(CLOSE_PORTAL_STMT):
-        return (struct draft){.name = sql_str(node->close_portal_stmt->portalname),
-                              .closes = true};
+        return (struct draft){.name = sql_str(node->close_portal_stmt->portalname), .closes = true};
     case NODE(DISCARD_STMT):
         d.closes = node->discard_stmt->target == PG_QUERY__DISCARD_MODE__DISCARD_ALL;
         return d;

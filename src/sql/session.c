@@ -119,7 +119,8 @@ sql_on_declare(struct sql_walk *w, const ProtobufCMessage *m)
 
     if (e == OK)
         e = sql_walk_children(w, m);
-    return e != OK ? e : set_kind(w, SQL_DECLARE, ((const PgQuery__DeclareCursorStmt *)m)->portalname);
+    return e != OK ? e
+                   : set_kind(w, SQL_DECLARE, ((const PgQuery__DeclareCursorStmt *)m)->portalname);
 }
 
 enum err

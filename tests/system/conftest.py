@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from harness import corpus  # noqa: E402
 from harness import gateway as gateways  # noqa: E402
 from harness import machine  # noqa: E402
 from harness.idp import IdentityProvider  # noqa: E402
@@ -92,6 +93,20 @@ def sentinel():
     target = Sentinel()
     yield target
     target.close()
+
+
+@pytest.fixture(scope="session")
+def corpus_server(authority):
+    """The server of the SQL corpus."""
+    with corpus.corpus_server(authority) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def corpus_runner(authority, corpus_server):
+    """Runs cases of the SQL corpus through a gateway."""
+    with corpus.corpus_gateway(authority, corpus_server) as gateway:
+        yield corpus.runner(corpus_server, gateway)
 
 
 @pytest.fixture

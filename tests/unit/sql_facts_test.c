@@ -128,8 +128,8 @@ test_kinds_names_and_texts_of_statements(void **state)
         {"RESET ALL", SQL_SET, "", "RESET ALL"},
         {"FETCH 2 FROM c", SQL_FETCH, "", "FETCH 2 FROM c"},
         {"MOVE ALL IN c", SQL_FETCH, "", "MOVE ALL IN c"},
-        {"CLOSE c", SQL_OTHER, "", "CLOSE c"},
-        {"DECLARE c CURSOR FOR SELECT 1", SQL_OTHER, "", "DECLARE c CURSOR FOR SELECT 1"},
+        {"CLOSE c", SQL_CLOSE, "c", "CLOSE c"},
+        {"DECLARE c CURSOR FOR SELECT 1", SQL_DECLARE, "c", "DECLARE c CURSOR FOR SELECT 1"},
     };
 
     (void)state;

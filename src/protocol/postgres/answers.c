@@ -4,6 +4,7 @@
 
 #include "protocol/postgres/ask.h"
 #include "protocol/postgres/statement.h"
+#include "protocol/postgres/view.h"
 
 enum { FIRST_CAPACITY = 16, KEPT_CAPACITY = 256 };
 
@@ -43,6 +44,15 @@ pganswers_push(struct pganswers *a, const struct pganswer *entry)
     a->syncs += entry->kind == PGWIRE_OF_SYNC;
 }
 
+static void
+free_message(struct buf *message)
+{
+    if (message == NULL)
+        return;
+    buf_free(message);
+    free(message);
+}
+
 void
 pganswers_pop(struct pganswers *a, enum pgname_result result)
 {
@@ -56,11 +66,10 @@ pganswers_pop(struct pganswers *a, enum pgname_result result)
     if (head->statement != NULL)
         pgobject_release(&head->statement->object);
     pgview_release(head->view);
-    if (head->refusal != NULL) {
-        buf_free(head->refusal);
-        free(head->refusal);
-        a->refusals--;
-    }
+    a->refusals -= head->refusal != NULL;
+    free_message(head->refusal);
+    free_message(head->stopped);
+    free_message(head->replacement);
     a->syncs -= head->kind == PGWIRE_OF_SYNC;
     a->first = (a->first + 1) & (a->capacity - 1);
     a->count--;

@@ -28,9 +28,28 @@ struct pganswer {
     char sqlstate[PGSQLSTATE_LEN];
     uint64_t command;
     uint64_t rows, bytes;
+
+    struct pgview *view;   /* through which the client sees it; held; NULL: all of it */
+    uint32_t statement_at; /* of a Query: the statement of the string that is being answered */
+    uint64_t delivered;    /* rows to the client, as limits count them */
+    uint64_t masked, findings;
+    int64_t began_ms;    /* if its time is limited and it is the head */
+    const char *limit;   /* that it passed */
+    struct buf *stopped; /* an ErrorResponse of ours that ended it; NULL: none (limit.h) */
+    bool told;           /* the client has got that */
+    bool outlived;       /* the server completed it all the same */
+
+    bool ours;    /* a Describe of the gateway's own: its answer is not for the client */
+    bool silent;  /* nor is any of this one, not even an error */
+    bool limited; /* a write that may change so many rows only (affected.h) */
+    bool writes;  /* it changes rows, for all that is known */
+    /* Whole messages in place of its CommandComplete, which is that of a COMMIT if it `commits`;
+     * NULL: as it comes. */
+    struct buf *replacement;
+    bool commits;
+
     /* A question of the gateway's own, which gets the answer (ask.h); NULL: the client's. */
     struct pgask *ask;
-    struct pgview *view; /* held: what the client may see of it; NULL: all */
     /* A refusal of ours, a whole ErrorResponse that replaces the server's; NULL: none. */
     struct buf *refusal;
     struct pgstatement *statement; /* held if it changes names; else NULL */

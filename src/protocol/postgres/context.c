@@ -166,7 +166,8 @@ read_privately(struct pgsession *s)
 {
     struct catalog_builder *builder = catalog_builder_new();
     struct block *b = calloc(1, sizeof(*b));
-    enum err e = builder == NULL || b == NULL ? fail(ERR_NOMEM, "no memory for a catalog") : OK, end;
+    enum err e = builder == NULL || b == NULL ? fail(ERR_NOMEM, "no memory for a catalog") : OK,
+             end;
 
     if (e == OK)
         b->owned = buf_make(CATALOG_BYTES_MAX);
@@ -192,8 +193,7 @@ has_fingerprint(const struct pgcontext *c, struct str text)
 {
     char own[32];
 
-    (void)snprintf(own, sizeof(own), "%lld",
-                   (long long)shield_catalog(c->sql.shield)->fingerprint);
+    (void)snprintf(own, sizeof(own), "%lld", (long long)shield_catalog(c->sql.shield)->fingerprint);
     return str_is(text, own);
 }
 
@@ -324,7 +324,6 @@ follow_rules(struct pgsession *s)
     return OK;
 }
 
-
 /* [waits] Where the transaction under way changed what names mean, nothing is judged before the
  * server has answered all that was sent; and its end may take the changes back. */
 static enum err
@@ -399,9 +398,9 @@ all_hold(const struct sql_lineage *l, const struct pgask_rows *rows)
         const struct str *row = &rows->fields[i * 3];
         bool relation = str_is(row[0], "r");
 
-        if (relation ? !version_is(l->views, l->view_versions, l->n_views, row[1], row[2])
-                     : !version_is(l->functions, l->function_versions, l->n_functions, row[1],
-                                   row[2]))
+        if (relation
+                ? !version_is(l->views, l->view_versions, l->n_views, row[1], row[2])
+                : !version_is(l->functions, l->function_versions, l->n_functions, row[1], row[2]))
             return false;
     }
     return true;
@@ -480,8 +479,7 @@ pgcontext_facts(struct pgsession *s, struct str text, const struct sql_facts **f
     enum err e;
 
     for (int round = 0; round < ROUNDS_MAX; round++) {
-        if ((e = keep_up(s)) != OK ||
-            (e = sql_cache_facts(s->cache, text, facts, exact)) != OK ||
+        if ((e = keep_up(s)) != OK || (e = sql_cache_facts(s->cache, text, facts, exact)) != OK ||
             (e = check_lineage(s, (*facts)->lineage, round, &holds)) != OK || holds)
             return e;
     }
@@ -512,9 +510,9 @@ pgcontext_renew(struct pgsession *s, struct pgstatement *statement)
 bool
 pgcontext_is_changed_by(const struct pgcontext *c, const struct pgfacts_summary *summary)
 {
-    return c->sql.shield != NULL && (summary->changes_path || summary->changes_catalog ||
-                                     summary->changes_cursors ||
-                                     (summary->ends_transaction && c->uncommitted));
+    return c->sql.shield != NULL &&
+           (summary->changes_path || summary->changes_catalog || summary->changes_cursors ||
+            (summary->ends_transaction && c->uncommitted));
 }
 
 void

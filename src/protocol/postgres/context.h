@@ -29,9 +29,9 @@ struct pgcontext {
 
 void pgcontext_close(struct pgcontext *c);
 
-/* [waits] The facts of `text`, with the lineage that holds at this moment. `*facts` stays valid until
- * the next call for the same session. Errors as sql_cache_facts(), and ERR_UNAVAILABLE (the catalog
- * cannot be read), ERR_CANCELED. */
+/* [waits] The facts of `text`, with the lineage that holds at this moment. `*facts` stays valid
+ * until the next call for the same session. Errors as sql_cache_facts(), and ERR_UNAVAILABLE (the
+ * catalog cannot be read), ERR_CANCELED. */
 enum err pgcontext_facts(struct pgsession *s, struct str text, const struct sql_facts **facts,
                          bool *exact);
 
@@ -39,8 +39,8 @@ enum err pgcontext_facts(struct pgsession *s, struct str text, const struct sql_
  * pgcontext_facts(). */
 enum err pgcontext_renew(struct pgsession *s, struct pgstatement *statement);
 
-/* Whether what is forwarded now may change what the next statement means: nothing else may be judged
- * until the server has answered. */
+/* Whether what is forwarded now may change what the next statement means: nothing else may be
+ * judged until the server has answered. */
 bool pgcontext_is_changed_by(const struct pgcontext *c, const struct pgfacts_summary *summary);
 
 /* It has answered. */

@@ -1,5 +1,9 @@
 /* Server to client: answers are matched with what was asked, and passed on in place. */
 #include "protocol/postgres/ask.h"
+#include "protocol/postgres/deliver.h"
+#include "protocol/postgres/errors.h"
+#include "protocol/postgres/limit.h"
+#include "protocol/postgres/redact.h"
 #include "protocol/postgres/refusal.h"
 #include "protocol/postgres/session.h"
 
@@ -43,15 +47,28 @@ pass(struct response *r)
     return pglane_stream(&r->s->down, r->body_len);
 }
 
+/* [waits] */
+static enum err
+drop(struct response *r)
+{
+    return pglane_drop(&r->s->down, r->body_len);
+}
+
 /* The head is answered. */
 static enum err
 finish_head(struct pgsession *s, enum pgname_result result)
 {
-    enum err e = pgsession_outcome(s, pganswers_head(&s->answers), false);
+    const struct pganswer *head = pganswers_head(&s->answers);
+    enum err e;
 
-    s->last_failed = pganswers_head(&s->answers)->failed;
-
+    if (!head->ours || result != PGNAME_DONE) /* what it described is about to come */
+        pgdeliver_end(s);
+    if (head->delivered > 0)
+        gate_count_rows(s->gate, head->delivered);
+    e = pgsession_outcome(s, head, false);
+    s->last_failed = head->failed;
     pganswers_pop(&s->answers, result);
+    pglimit_begin(s);
     report_progress(s);
     return e;
 }
@@ -69,7 +86,7 @@ finish_and_drop(struct response *r)
 {
     enum err e = finish_head(r->s, PGNAME_DONE);
 
-    return e == OK ? pglane_drop(&r->s->down, r->body_len) : e;
+    return e == OK ? drop(r) : e;
 }
 
 /* The server ignores what follows an error of the extended protocol until Sync. */
@@ -109,23 +126,78 @@ serve_last_error(struct response *r, const struct pgwire_error *error)
     return pass(r);
 }
 
+/* Whether the client has no part in an error of this entry. */
+static bool
+hides_error(const struct pgsession *s, const struct pganswer *head)
+{
+    return head->silent || head->stopped != NULL || (head->ask != NULL && head->ask->apart) ||
+           (head->limited && s->write.exceeded);
+}
+
+static bool
+sanitises(const struct pganswer *head)
+{
+    return head != NULL && (head->ask != NULL || (head->view != NULL && head->view->sanitise));
+}
+
+/* [waits] An error or notice goes on without what could be data. */
+static enum err
+pass_sanitised(struct response *r)
+{
+    struct pgsession *s = r->s;
+    size_t prefix = r->body_len < PGERRORS_BODY_MAX ? r->body_len : PGERRORS_BODY_MAX;
+    struct buf out = buf_make(PGERRORS_BODY_MAX);
+    struct str body;
+    enum err e;
+
+    if ((e = pglane_body(&s->down, prefix, &body)) != OK)
+        return e;
+    pgerrors_put_sanitised(r->type, body, &out);
+    if (pganswers_head(&s->answers) != NULL)
+        pganswers_head(&s->answers)->bytes += out.len;
+    if ((e = buf_ok(&out)) == OK && (e = drop(r)) == OK)
+        e = pglane_insert(&s->down, buf_str(&out));
+    buf_free(&out);
+    return e;
+}
+
 /* [waits] The server's error goes on, or ours in its place. */
 static enum err
 pass_error(struct response *r, struct pganswer *head)
 {
-    struct pgsession *s = r->s;
     struct buf *refusal = head->refusal;
     enum err e;
 
-    if (head->ask != NULL && head->ask->apart) /* the client has nothing to do with it */
-        return pglane_drop(&s->down, r->body_len);
+    if (hides_error(r->s, head))
+        return drop(r);
+    if (refusal == NULL && sanitises(head))
+        return pass_sanitised(r);
     if (refusal == NULL) {
         head->bytes += PGWIRE_HEADER_BYTES + r->body_len;
         return pass(r);
     }
-    if ((e = pglane_drop(&s->down, r->body_len)) != OK)
+    if ((e = drop(r)) != OK)
         return e;
-    return pglane_insert(&s->down, buf_str(refusal));
+    return pglane_insert(&r->s->down, buf_str(refusal));
+}
+
+/* Takes an error down where it will be asked for. */
+static void
+note_error(struct pgsession *s, struct pganswer *head, const struct pgwire_error *error,
+           struct str body)
+{
+    if (head->stopped == NULL) { /* then its own counts */
+        head->failed = true;
+        memcpy(head->sqlstate, error->sqlstate.ptr, PGSQLSTATE_LEN);
+    }
+    if (head->limited)
+        s->write.failed = true;
+    if (head->ask == NULL)
+        return;
+    head->ask->failed = true;
+    memcpy(head->ask->sqlstate, error->sqlstate.ptr, PGSQLSTATE_LEN);
+    if (head->ask->message != NULL)
+        head->ask->message(head->ask->arg, 'E', body);
 }
 
 static enum err
@@ -146,14 +218,7 @@ serve_error(struct response *r)
         return serve_last_error(r, &error);
     if ((head = pganswers_head(&s->answers)) == NULL)
         return lose_track(r);
-    head->failed = true;
-    memcpy(head->sqlstate, error.sqlstate.ptr, PGSQLSTATE_LEN);
-    if (head->ask != NULL) {
-        head->ask->failed = true;
-        memcpy(head->ask->sqlstate, error.sqlstate.ptr, PGSQLSTATE_LEN);
-        if (head->ask->message != NULL)
-            head->ask->message(head->ask->arg, 'E', body);
-    }
+    note_error(s, head, &error, body);
     s->copy_in = s->copy_out = false;
     pganswers_no_copies(&s->answers);
     if ((e = pass_error(r, head)) != OK)
@@ -217,11 +282,71 @@ confirm_change(struct pgsession *s, struct pganswer *head, struct str tag)
     return true;
 }
 
+/* [waits] The server completed what was stopped, before it heard of that. */
+static enum err
+outlive(struct response *r)
+{
+    struct pgsession *s = r->s;
+    struct pganswer *head = pganswers_head(&s->answers);
+    enum err e;
+
+    if (head->limited)
+        s->write.failed = true;
+    if (head->kind == PGWIRE_OF_QUERY) {
+        head->outlived = true;
+        return drop(r);
+    }
+    if ((e = finish_and_drop(r)) != OK)
+        return e;
+    return pglimit_silence_segment(s);
+}
+
+/* [waits] Of a limited write: kept until it is settled, or dropped if it changed too much. What was
+ * kept before is not the last of its string, and goes on. */
+static enum err
+keep_complete(struct response *r)
+{
+    struct pgsession *s = r->s;
+    struct buf *kept = &s->write.complete;
+    struct str body;
+    enum err e;
+
+    if (pganswers_expected(&s->answers) == PGWIRE_OF_EXECUTE) {
+        (void)pgaffected_takes_over(s);
+        return finish_and_drop(r);
+    }
+    if (!s->write.exceeded) {
+        if (kept->len > 0 && (e = pglane_insert(&s->down, buf_str(kept))) != OK)
+            return e;
+        buf_reset(kept);
+        if ((e = pglane_body(&s->down, r->body_len, &body)) != OK)
+            return e;
+        pgwire_put_plain(kept, 'C', body);
+    }
+    return drop(r);
+}
+
+/* [waits] The end of a transaction of ours. */
+static enum err
+replace_complete(struct response *r, struct str tag)
+{
+    struct pgsession *s = r->s;
+    const struct pganswer *head = pganswers_head(&s->answers);
+    struct buf *replacement = head->replacement;
+    enum err e;
+
+    if (head->commits && !str_is(tag, "COMMIT"))
+        return lose_track(r);
+    if ((e = drop(r)) != OK)
+        return e;
+    return replacement->len > 0 ? pglane_insert(&s->down, buf_str(replacement)) : OK;
+}
+
 static enum err
 serve_complete(struct response *r)
 {
     struct pgsession *s = r->s;
-    struct pganswer *head = pganswers_head(&s->answers);
+    struct pganswer *head;
     struct str body, tag;
     uint64_t rows;
     enum err e;
@@ -231,9 +356,19 @@ serve_complete(struct response *r)
     head = pganswers_head(&s->answers);
     if (pgwire_read_complete(body, &tag, &rows) != OK || !confirm_change(s, head, tag))
         return lose_track(r);
+    if (head->replacement != NULL)
+        return replace_complete(r, tag);
+    if (head->limited)
+        pgaffected_count(s, tag, rows);
+    pgdeliver_end(s);
+    head->statement_at++;
     head->rows += rows;
-    head->bytes += PGWIRE_HEADER_BYTES + r->body_len;
     s->copy_out = false;
+    if (head->stopped != NULL)
+        return outlive(r);
+    head->bytes += PGWIRE_HEADER_BYTES + r->body_len;
+    if (head->limited && (s->write.wrapped || s->write.exceeded))
+        return keep_complete(r);
     return head->kind == PGWIRE_OF_EXECUTE ? finish_and_pass(r) : pass(r);
 }
 
@@ -259,7 +394,9 @@ serve_ready(struct response *r)
     if (status == PGWIRE_IDLE) /* portals live as long as their transaction */
         pgnames_forget_settled(s->portals);
     s->status = status;
-    return head->ask != NULL ? finish_and_drop(r) : finish_and_pass(r);
+    if (head->ask != NULL || (head->limited && pgaffected_takes_over(s)))
+        return finish_and_drop(r);
+    return finish_and_pass(r);
 }
 
 static enum err
@@ -267,6 +404,7 @@ serve_description(struct response *r)
 {
     struct pgsession *s = r->s;
     struct pganswer *head = pganswers_head(&s->answers);
+    enum err e;
 
     if (r->type == 't') {
         head->described = true;
@@ -274,37 +412,47 @@ serve_description(struct response *r)
     }
     if (head->kind == PGWIRE_OF_QUERY) {
         head->bytes += PGWIRE_HEADER_BYTES + r->body_len;
-        return pass(r);
+        return pgdeliver_description(s, r->type, r->body_len);
     }
     if (head->kind == PGWIRE_OF_DESCRIBE_STATEMENT && !head->described)
         return lose_track(r);
-    return finish_and_pass(r);
+    if (!head->ours)
+        return finish_and_pass(r);
+    if ((e = pgdeliver_description(s, r->type, r->body_len)) != OK)
+        return e;
+    return finish_head(s, PGNAME_DONE);
 }
 
+/* [waits] The server wants COPY data. */
 static enum err
-serve_copy(struct response *r)
+serve_copy_in(struct response *r)
 {
     struct pgsession *s = r->s;
     struct pganswer *head = pganswers_head(&s->answers);
 
-    switch (r->type) {
-    case 'G':
-        if (head->copies_left == 0) /* nothing that we know of copies from the client */
-            return lose_track(r);
-        pganswers_copy_started(&s->answers);
-        s->copy_in = true;
-        report_progress(s);
-        break;
-    case 'H':
-        s->copy_out = true;
-        break;
-    default:
-        if (!s->copy_out)
-            return lose_track(r);
-        if (r->type == 'c')
-            s->copy_out = false;
-    }
+    if (head->copies_left == 0) /* nothing that we know of copies from the client */
+        return lose_track(r);
     head->bytes += PGWIRE_HEADER_BYTES + r->body_len;
+    pganswers_copy_started(&s->answers);
+    s->copy_in = true;
+    report_progress(s);
+    return hides_error(s, head) ? drop(r) : pass(r);
+}
+
+static enum err
+serve_copy_out(struct response *r)
+{
+    struct pgsession *s = r->s;
+
+    if (r->type == 'H') {
+        s->copy_out = true;
+        return pgdeliver_copy_begin(s, r->body_len);
+    }
+    if (!s->copy_out)
+        return lose_track(r);
+    if (r->type == 'd')
+        return pgdeliver_copy_data(s, r->body_len);
+    s->copy_out = false;
     return pass(r);
 }
 
@@ -324,11 +472,40 @@ serve_parameter(struct response *r)
     return pass(r);
 }
 
-static enum err
-serve_row(struct response *r)
+/* Channel and payload, which end in a NUL each. */
+static void
+redact_notification(struct detectors *d, char *body, size_t len, uint64_t *findings)
 {
-    pganswers_head(&r->s->answers)->bytes += PGWIRE_HEADER_BYTES + r->body_len;
-    return pass(r);
+    for (size_t at = 4; at < len;) {
+        size_t n = str_index((struct str){body + at, len - at}, '\0');
+
+        (void)pgredact_cell(d, 0, false, body + at, n, findings);
+        at += n + 1;
+    }
+}
+
+/* [waits] The payload comes from another session. */
+static enum err
+serve_notification(struct response *r)
+{
+    struct pgsession *s = r->s;
+    uint64_t findings = 0;
+    struct str body;
+    struct buf *out;
+    enum err e;
+
+    if (s->context.detectors == NULL)
+        return pass(r);
+    if (r->body_len > PGWIRE_SMALL_MAX) /* PostgreSQL's are below 8,000 bytes */
+        return lose_track(r);
+    if ((e = pglane_body(&s->down, r->body_len, &body)) != OK)
+        return e;
+    out = pglane_rewrite(&s->down);
+    pgwire_put_plain(out, 'A', body);
+    if ((e = buf_ok(out)) != OK)
+        return e;
+    redact_notification(s->context.detectors, out->ptr + out->len - body.len, body.len, &findings);
+    return pglane_rewritten(&s->down, r->body_len);
 }
 
 /* Gives a message to whoever asked. */
@@ -360,14 +537,13 @@ serve_asked(struct response *r)
     switch (r->type) {
     case 'T':
     case 'D':
-        return (e = hand_over(r)) == OK ? pglane_drop(&r->s->down, r->body_len) : e;
+        return (e = hand_over(r)) == OK ? drop(r) : e;
     case 'C':
     case 'I':
         if ((e = hand_over(r)) != OK)
             return e;
-        return pganswers_expected(&r->s->answers) == PGWIRE_OF_EXECUTE
-                   ? finish_and_drop(r)
-                   : pglane_drop(&r->s->down, r->body_len);
+        return pganswers_expected(&r->s->answers) == PGWIRE_OF_EXECUTE ? finish_and_drop(r)
+                                                                       : drop(r);
     case '1':
     case '2':
     case '3':
@@ -377,26 +553,98 @@ serve_asked(struct response *r)
     case 'E':
         return serve_error(r);
     case 'N':
-        return pglane_drop(&r->s->down, r->body_len);
+        return drop(r);
     case 'S':
         return serve_parameter(r);
     case 'A':
-        return pass(r);
+        return serve_notification(r);
     default:
         return lose_track(r);
     }
 }
 
+/* What the server does although the client was told of an error before. */
 static enum err
-serve_response(struct response *r)
+serve_silent(struct response *r)
 {
-    const struct pganswer *head = pganswers_head(&r->s->answers);
+    switch (r->type) {
+    case 'E':
+        return serve_error(r);
+    case 'N':
+        return drop(r);
+    case 'S':
+        return serve_parameter(r);
+    case 'A':
+        return serve_notification(r);
+    case 't':
+        pganswers_head(&r->s->answers)->described = true;
+        return drop(r);
+    default:
+        return finish_and_drop(r);
+    }
+}
 
-    if (head != NULL && head->ask != NULL)
-        return serve_asked(r);
+/* What the server still says of an answer that was stopped. */
+static enum err
+serve_stopped(struct response *r)
+{
+    struct pgsession *s = r->s;
+    enum err e;
+
+    if ((e = pglimit_tell(s)) != OK)
+        return e;
+    switch (r->type) {
+    case 'Z':
+        return serve_ready(r);
+    case 'E':
+        return serve_error(r);
+    case 'N':
+        return drop(r);
+    case 'S':
+        return serve_parameter(r);
+    case 'A':
+        return serve_notification(r);
+    default:
+        break;
+    }
+    if (pganswers_head(&s->answers)->outlived) {
+        err_ignore(fail(ERR_LIMIT, "a command was stopped, but what follows it ran already"));
+        return pgsession_fatal(s, ERR_LIMIT, "54000");
+    }
+    if (r->type == 'C')
+        return serve_complete(r);
+    if (r->type == 'G')
+        return serve_copy_in(r);
+    return r->type == 's' || r->type == 'I' ? outlive(r) : drop(r);
+}
+
+/* [waits] A limited write goes on: what its last CommandComplete hides, and what comes after one
+ * that changed too much. `*served`: there is nothing else to do. */
+static enum err
+serve_limited(struct response *r, bool *served)
+{
+    struct pgwrite *w = &r->s->write;
+    enum err e = OK;
+
+    *served = false;
+    if (strchr("TDCInHdc", r->type) != NULL && w->exceeded) {
+        *served = true;
+        return drop(r);
+    }
+    if (strchr("TDIEnHGdc", r->type) != NULL && w->complete.len > 0 && !w->exceeded) {
+        e = pglane_insert(&r->s->down, buf_str(&w->complete));
+        buf_reset(&w->complete);
+    }
+    return e;
+}
+
+/* A message for the client. */
+static enum err
+serve_client(struct response *r)
+{
     switch (r->type) {
     case 'D':
-        return serve_row(r);
+        return pgdeliver_row(r->s, r->body_len);
     case 'C':
         return serve_complete(r);
     case 'Z':
@@ -416,18 +664,40 @@ serve_response(struct response *r)
     case 'E':
         return serve_error(r);
     case 'G':
+        return serve_copy_in(r);
     case 'H':
     case 'c':
     case 'd':
-        return serve_copy(r);
+        return serve_copy_out(r);
     case 'S':
         return serve_parameter(r);
     case 'N':
+        return sanitises(pganswers_head(&r->s->answers)) ? pass_sanitised(r) : pass(r);
     case 'A':
-        return pass(r);
+        return serve_notification(r);
     default:
         return lose_track(r);
     }
+}
+
+static enum err
+serve_response(struct response *r)
+{
+    const struct pganswer *head = pganswers_head(&r->s->answers);
+    bool served;
+    enum err e;
+
+    if (head == NULL)
+        return serve_client(r);
+    if (head->ask != NULL)
+        return serve_asked(r);
+    if (head->silent)
+        return serve_silent(r);
+    if (head->stopped != NULL)
+        return serve_stopped(r);
+    if (head->limited && ((e = serve_limited(r, &served)) != OK || served))
+        return e;
+    return serve_client(r);
 }
 
 /* A refused command has no answer but an error. */

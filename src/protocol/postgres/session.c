@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "protocol/postgres/limit.h"
 #include "protocol/postgres/postgres.h"
 #include "protocol/postgres/startup.h"
 
@@ -46,12 +47,17 @@ pgsession_fatal(struct pgsession *s, enum err code, const char *sqlstate)
 enum err
 pgsession_outcome(struct pgsession *s, const struct pganswer *answer, bool unknown)
 {
-    struct outcome outcome = {.rows = answer->rows, .bytes = answer->bytes, .unknown = unknown};
+    struct outcome outcome = {.rows = answer->rows,
+                              .bytes = answer->bytes,
+                              .unknown = unknown,
+                              .limit = str_from(answer->limit),
+                              .masked = answer->masked,
+                              .detected = answer->findings};
     enum err e;
 
     if (!answer->admitted)
         return OK;
-    if (answer->failed)
+    if (answer->failed && !unknown)
         outcome.error = (struct str){answer->sqlstate, PGSQLSTATE_LEN};
     if ((e = gate_outcome(s->gate, answer->command, &outcome)) != OK)
         return pgsession_fatal(s, e, "58000");
@@ -109,6 +115,7 @@ cancel_fiber(void *arg)
 
             if (stream_open(fd, &unused) == OK)
                 stream_close(unused);
+            s->cancelling = false;
             continue;
         }
         if (gate_note(s->gate, STR("cancel_request"), STR("forwarded to the target")) != OK)
@@ -116,6 +123,8 @@ cancel_fiber(void *arg)
         if (pgtarget_cancel(s->door, s->grant, s->target, fd, clock_monotonic_ms() + CANCEL_MS) !=
             OK)
             log_warning("cancel_failed", "reason=\"%s\"", err_text());
+        s->cancelling = false;
+        fiber_condition_signal(&s->progress);
     }
 }
 
@@ -152,15 +161,34 @@ give_memory_back(struct pgsession *s)
     (void)malloc_trim(0);
 }
 
+/* [waits] What runs too long is stopped, and what was stopped is cancelled: with the session's own
+ * key, so that it goes the way of every cancel request. */
+static void
+enforce_limits(struct pgsession *s)
+{
+    enum err e;
+
+    if ((e = pglimit_check_time(s)) != OK)
+        err_ignore(pgsession_fatal(s, e, "53200"));
+    if (!s->cancel_wanted)
+        return;
+    s->cancel_wanted = false;
+    door_cancel(s->door, s->grant->cancel_id, s->grant->cancel_secret);
+}
+
 /* [waits] Until the session is over. Meanwhile one look a second at a session that works, none at
  * one that sleeps. */
 static void
 wait_for_end(struct pgsession *s)
 {
     while (!s->over && !s->down_done) {
+        int64_t look = clock_monotonic_ms() + IDLE_MS, deadline = pglimit_deadline(s);
+        enum err e;
+
         s->active = false;
-        if (fiber_condition_wait(&s->wake, clock_monotonic_ms() + IDLE_MS) != ERR_TIMEOUT ||
-            s->active || s->answers.count > 0)
+        e = fiber_condition_wait(&s->wake, look < deadline ? look : deadline);
+        enforce_limits(s);
+        if (e != ERR_TIMEOUT || s->active || s->answers.count > 0)
             continue;
         give_memory_back(s);
         s->asleep = true;
@@ -237,12 +265,10 @@ close_answers(struct pgsession *s)
     struct pganswer *head;
 
     while ((head = pganswers_head(&s->answers)) != NULL) {
-        struct outcome outcome = {.rows = head->rows, .bytes = head->bytes, .unknown = true};
-
-        if (head->admitted)
-            err_ignore(gate_outcome(s->gate, head->command, &outcome));
+        err_ignore(pgsession_outcome(s, head, true));
         pganswers_pop(&s->answers, PGNAME_FAILED);
     }
+    err_ignore(pgsession_outcome(s, &s->write.rest, true)); /* neither committed nor rolled back */
 }
 
 struct analysis {
@@ -287,6 +313,8 @@ static void
 release(struct pgsession *s)
 {
     pganswers_free(&s->answers);
+    pgaffected_free(s);
+    pgrows_free(&s->rows);
     pglane_free(&s->up);
     pglane_free(&s->down);
     pgnames_free(s->portals);

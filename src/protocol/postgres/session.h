@@ -5,9 +5,11 @@
 
 #include "fiber/fiber.h"
 #include "gate/door.h"
+#include "protocol/postgres/affected.h"
 #include "protocol/postgres/answers.h"
 #include "protocol/postgres/context.h"
 #include "protocol/postgres/lane.h"
+#include "protocol/postgres/rows.h"
 #include "protocol/postgres/statement.h"
 #include "protocol/postgres/target.h"
 #include "sql/cache.h"
@@ -48,6 +50,17 @@ struct pgsession {
     bool last_failed;      /* what the server answered last was an error */
     bool grant_is_over;    /* expired, revoked, killed: nothing may go on running */
     bool up_done, down_done;
+
+    /* Of the head's answer */
+    struct pgrows rows; /* what its rows are, as the server described them */
+    bool rows_refused;  /* that was not what was expected */
+
+    bool cancel_wanted;   /* what runs passed a limit: the main fiber is to have it cancelled */
+    bool cancelling;      /* until that is done nothing new is forwarded */
+    bool must_fail;       /* the client was told of an error in this segment that the server must be
+                             made to have, before Sync */
+    struct pgwrite write; /* the limited write under way */
+
     bool active; /* bytes of the client since the last look (memory of idle sessions) */
     bool asleep; /* the main fiber wants to know of the next activity */
 

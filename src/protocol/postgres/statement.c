@@ -25,8 +25,8 @@ changes_cursors(const struct sql_statement *s)
 static bool
 is_about_names(const struct demand *d)
 {
-    return d->kind != OBJECT_SETTING || str_is(d->name, "search_path") ||
-           str_is(d->name, "role") || str_is(d->name, "session_authorization");
+    return d->kind != OBJECT_SETTING || str_is(d->name, "search_path") || str_is(d->name, "role") ||
+           str_is(d->name, "session_authorization");
 }
 
 static void
@@ -37,6 +37,8 @@ summarise_changes(const struct sql_statement *s, struct pgfacts_summary *out)
     out->ends_transaction = out->ends_transaction || s->kind == SQL_COMMIT ||
                             s->kind == SQL_ROLLBACK || s->kind == SQL_ROLLBACK_TO;
     out->changes_path = out->changes_path || s->kind == SQL_DISCARD_ALL;
+    out->controls_transactions = out->controls_transactions || s->kind == SQL_BEGIN ||
+                                 s->kind == SQL_COMMIT || s->kind == SQL_ROLLBACK;
     for (size_t i = 0; i < s->n_demands; i++) {
         const struct demand *d = &s->demands[i];
 
@@ -45,6 +47,8 @@ summarise_changes(const struct sql_statement *s, struct pgfacts_summary *out)
             out->changes_path = true;
         if ((d->classes & (code | CLASSES(DDL))) != 0)
             out->changes_catalog = true;
+        if ((d->classes & CLASSES(TWO_PHASE)) != 0)
+            out->controls_transactions = true;
     }
 }
 
@@ -169,8 +173,7 @@ pgstatement_new(const struct sql_facts *facts, struct str text, struct str types
     s->summary = summary;
     pgstatement_set_lineage(s, facts->lineage, generation);
     for (size_t i = 0; summary.n_uses > 0 && i < facts->n_statements; i++)
-        if (uses_names(facts->statements[i].kind) &&
-            !add_use(s, &facts->statements[i], i, &room)) {
+        if (uses_names(facts->statements[i].kind) && !add_use(s, &facts->statements[i], i, &room)) {
             pgobject_release(&s->object);
             return NULL;
         }

@@ -22,14 +22,15 @@ struct pgfacts_summary {
     bool changes_path;     /* settings that say what names mean, or code that may change them */
     bool changes_catalog;  /* definitions */
     bool ends_transaction; /* or goes back in it */
-    bool empty;            /* no statement at all: nothing would run */
+    bool controls_transactions; /* begins, ends or prepares one */
+    bool empty;                 /* no statement at all: nothing would run */
 };
 void pgfacts_summarise(const struct sql_facts *facts, struct pgfacts_summary *out);
 
 struct pgstatement {
     struct pgobject object; /* first */
     struct str text;        /* the whole string; of SQL's PREPARE too */
-    struct str types; /* of its parameters as far as Parse gave them, four bytes each */
+    struct str types;       /* of its parameters as far as Parse gave them, four bytes each */
     const struct demand *demands;
     size_t n_demands;
     struct pgname_use *uses;

@@ -2,12 +2,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+#include "policy/limits.h"
 #include "protocol/postgres/ask.h"
+#include "protocol/postgres/limit.h"
 #include "protocol/postgres/refusal.h"
 #include "protocol/postgres/session.h"
 #include "protocol/postgres/wait.h"
 
-enum { EXECUTE_DEPTH_MAX = 8, PARSE_OVERHEAD_MAX = 64 + 2 + 2 + 4 * UINT16_MAX };
+enum {
+    EXECUTE_DEPTH_MAX = 8,
+    PARSE_OVERHEAD_MAX = 64 + 2 + 2 + 4 * UINT16_MAX,
+    CANCEL_WAIT_MS = 10000,
+};
 
 /* One message being judged. */
 struct request {
@@ -16,6 +23,27 @@ struct request {
     uint32_t body_len;
     bool unnamed_parse;
 };
+
+/* [waits] Until a cancel request of the gateway's own is done with, lest it hit what comes next. */
+static enum err
+wait_for_cancel(struct pgsession *s)
+{
+    int64_t deadline = clock_monotonic_ms() + CANCEL_WAIT_MS;
+    enum err e = OK;
+
+    if (s->cancelling && (e = pglane_flush(&s->up)) != OK)
+        return e;
+    while (e == OK && s->cancelling) {
+        if (s->over || s->down_done)
+            return fail(ERR_CANCELED, "the session is over");
+        e = fiber_condition_wait(&s->progress, deadline);
+    }
+    if (e == ERR_TIMEOUT) {
+        s->cancelling = false;
+        e = OK;
+    }
+    return e;
+}
 
 /* [waits] Until it is known whether a COPY FROM STDIN that was forwarded has begun, since that
  * decides what the next message means. */
@@ -81,6 +109,7 @@ forward(struct request *r, struct pganswer *answer)
         return e == OK ? pglane_drop(&s->up, r->body_len) : e;
     }
     pganswers_push(&s->answers, answer);
+    pglimit_begin(s);
     if (answer->kind == PGWIRE_OF_QUERY || answer->kind == PGWIRE_OF_SYNC)
         pgwait_begin_segment(s);
     return pglane_stream(&s->up, r->body_len);
@@ -289,14 +318,21 @@ enum judgement { JUDGED_ALLOWED, JUDGED_REFUSED };
 static enum err
 limit_view(struct pgview **view, const struct verdict *verdict)
 {
-    static const struct limits none;
-
-    if (*view == NULL && memcmp(&verdict->limits, &none, sizeof(none)) == 0)
+    if (*view == NULL && !limits_any(&verdict->limits))
         return OK;
     if (*view == NULL && (*view = pgview_new(NULL)) == NULL)
         return fail(ERR_NOMEM, "no memory for an answer");
     pgview_limit(*view, &verdict->limits, verdict->rule);
     return OK;
+}
+
+static bool
+writes(const struct command *command)
+{
+    for (size_t i = 0; i < command->n_demands; i++)
+        if ((command->demands[i].classes & CLASSES(WRITE)) != 0)
+            return true;
+    return false;
 }
 
 /* [waits] Decides `command`, whose statement is known in full, and records the decision. If it is
@@ -331,6 +367,7 @@ admit(struct request *r, struct command *command, const struct pgstatement *stat
             *judgement = JUDGED_ALLOWED;
             answer->admitted = true;
             answer->command = admission.id;
+            answer->writes = writes(command);
             if (limit_view(&answer->view, &admission.verdict) != OK)
                 e = pgsession_fatal(r->s, ERR_NOMEM, "53200");
         }
@@ -368,8 +405,49 @@ wait_for_names(struct pgsession *s, bool flush, uint64_t entry)
     return e == OK ? pgwait_answer(s, entry) : e;
 }
 
-/* [waits] Forwards what was admitted; if it may change what the next statement means, nothing else is
- * judged until the server has answered. */
+/* [waits] Sees to what a write whose changes are limited needs before it goes on. If that cannot be
+ * it is refused here, and `answer` is given back. */
+static enum err
+limit_write(struct request *r, const struct pgfacts_summary *summary, struct pganswer *answer,
+            enum judgement *judgement)
+{
+    bool simple = answer->kind == PGWIRE_OF_QUERY;
+    const char *refused, *sqlstate;
+    enum err e;
+
+    if (!pgaffected_limits(answer))
+        return OK;
+    if (simple && summary->controls_transactions) { /* it could make the write last uncounted */
+        refused = "a write whose rows are limited cannot share its string with BEGIN, COMMIT or "
+                  "ROLLBACK; send them one by one";
+        sqlstate = "0A000";
+    } else if ((e = pgaffected_begin(r->s, simple, answer, &refused, &sqlstate)) != OK) {
+        return e;
+    }
+    if (refused == NULL)
+        return OK;
+    *judgement = JUDGED_REFUSED;
+    if ((e = abandon(r->s, answer)) != OK)
+        return e;
+    return refuse_because(r, sqlstate, STR(""), str_from(refused));
+}
+
+/* [waits] Until the server has answered entry number `entry`, if that decides what comes next. */
+static enum err
+wait_for_effects(struct pgsession *s, const struct pganswer *answer, uint64_t entry, bool changes)
+{
+    if (s->skipping) {
+        if (answer->limited)
+            pgaffected_free(s);
+        return OK;
+    }
+    if (answer->limited)
+        return pgaffected_settle(s);
+    return changes ? wait_for_names(s, answer->kind == PGWIRE_OF_EXECUTE, entry) : OK;
+}
+
+/* [waits] Forwards what was admitted; if it may change what the next statement means, nothing else
+ * is judged until the server has answered. */
 static enum err
 run(struct request *r, struct pgstatement *statement, const struct pgfacts_summary *summary,
     struct pganswer *answer)
@@ -377,15 +455,18 @@ run(struct request *r, struct pgstatement *statement, const struct pgfacts_summa
     struct pgsession *s = r->s;
     bool changes_names = statement != NULL && statement->changes_names;
     bool changes_context = pgcontext_is_changed_by(&s->context, summary);
-    struct pgview *view = changes_context ? pgview_hold(answer->view) : NULL;
+    enum judgement judgement = JUDGED_ALLOWED;
+    struct pgview *view;
     uint64_t entry;
     enum err e;
 
+    if ((e = limit_write(r, summary, answer, &judgement)) != OK || judgement == JUDGED_REFUSED)
+        return e;
+    view = changes_context ? pgview_hold(answer->view) : NULL;
     note_effects(s, statement, summary, answer);
     entry = pgwait_next_entry(s);
-    e = forward(r, answer);
-    if (e == OK && !s->skipping && (changes_names || changes_context))
-        e = wait_for_names(s, answer->kind == PGWIRE_OF_EXECUTE, entry);
+    if ((e = forward(r, answer)) == OK)
+        e = wait_for_effects(s, answer, entry, changes_names || changes_context);
     if (e == OK && changes_context) {
         pgcontext_note_change(&s->context, summary);
         if (view != NULL && !s->last_failed && !s->skipping &&
@@ -398,7 +479,8 @@ run(struct request *r, struct pgstatement *statement, const struct pgfacts_summa
 
 /* Views. */
 
-/* What an earlier statement of the same string made: the last before number `i`; `i` if none did. */
+/* What an earlier statement of the same string made: the last before number `i`; `i` if none did.
+ */
 static size_t
 made_before(const struct sql_lineage *l, size_t i, bool prepares, struct str name)
 {
@@ -819,8 +901,31 @@ renew_view(struct pgsession *s, struct pgportal *portal, struct command *command
     return OK;
 }
 
+/* [waits] So that the rows that follow are described, whether the client asks for that or not. */
 static enum err
-run_portal(struct request *r, struct pgportal *portal)
+describe_portal(struct request *r, struct str name, struct pgview *view)
+{
+    struct pgsession *s = r->s;
+    struct pganswer answer = {.kind = PGWIRE_OF_DESCRIBE_PORTAL, .ours = true};
+    struct buf out = buf_make(256);
+    enum err e;
+
+    if (view == NULL || !pgview_wants_description(view))
+        return OK;
+    if ((e = pgwait_room(s, 2)) != OK || s->skipping)
+        return e;
+    pgwire_put_target(&out, 'D', 'P', name);
+    answer.view = pgview_hold(view);
+    pganswers_push(&s->answers, &answer);
+    if ((e = buf_ok(&out)) == OK)
+        e = pglane_insert(&s->up, buf_str(&out));
+    buf_free(&out);
+    return e;
+}
+
+/* [waits] The portal `name`. */
+static enum err
+run_portal(struct request *r, struct str name, struct pgportal *portal)
 {
     struct pgsession *s = r->s;
     struct pgstatement *statement = portal->statement;
@@ -838,6 +943,10 @@ run_portal(struct request *r, struct pgportal *portal)
     answer.view = pgview_hold(portal->view);
     if (!statement->summary.empty)
         e = admit(r, &command, statement, &answer, &judgement);
+    if (e == OK && judgement == JUDGED_ALLOWED && portal->view == NULL)
+        portal->view = pgview_hold(answer.view); /* its batches count together */
+    if (e == OK && judgement == JUDGED_ALLOWED)
+        e = describe_portal(r, name, answer.view);
     if (e == OK && judgement == JUDGED_ALLOWED)
         return run(r, statement, &statement->summary, &answer);
     pgview_release(answer.view);
@@ -862,7 +971,7 @@ serve_execute(struct request *r)
     if (object == NULL)
         return refuse_missing(r, "portal", "34000", execute.portal);
     pgobject_hold(object);
-    e = run_portal(r, (struct pgportal *)object);
+    e = run_portal(r, execute.portal, (struct pgportal *)object);
     pgobject_release(object);
     return e;
 }
@@ -909,11 +1018,34 @@ serve_close(struct request *r)
     return forward(r, &answer);
 }
 
+/* [waits] The client was told of an error where the server had none: it gets one now, so that what
+ * the segment did is rolled back and the state that the client is told is true. */
+static enum err
+fail_segment(struct pgsession *s)
+{
+    struct pganswer answer = {.kind = PGWIRE_OF_PARSE, .silent = true};
+    struct buf out = buf_make(256);
+    enum err e;
+
+    s->must_fail = false;
+    if ((e = pgwait_room(s, 2)) != OK)
+        return e;
+    pgwire_put_parse(&out, pgrefusal_name, pgrefusal_statement);
+    pganswers_push(&s->answers, &answer);
+    if ((e = buf_ok(&out)) == OK)
+        e = pglane_insert(&s->up, buf_str(&out));
+    buf_free(&out);
+    return e;
+}
+
 static enum err
 serve_sync(struct request *r)
 {
     struct pganswer answer = {.kind = PGWIRE_OF_SYNC};
+    enum err e;
 
+    if (r->s->must_fail && (e = fail_segment(r->s)) != OK)
+        return e;
     r->s->skipping = false;
     return forward(r, &answer);
 }
@@ -933,7 +1065,7 @@ serve_copy(struct request *r)
 
     if (r->type != 'd')
         r->s->copy_in = false;
-    return e;
+    return e == OK && r->type != 'd' ? pgaffected_settle(r->s) : e;
 }
 
 /* [waits] The client goes, in order or not: what it had asked for goes on to its end, as with a
@@ -1019,7 +1151,7 @@ serve_message(struct request *r, const struct pgwire_rule *rule)
         return break_off(s, s->copy_in ? "unexpected message during COPY" : "unexpected message",
                          r->type);
     }
-    if ((e = pgwait_room(s, 1)) != OK)
+    if ((e = wait_for_cancel(s)) != OK || (e = pgwait_room(s, 1)) != OK)
         return e;
     if (s->skipping && r->type != 'S')
         return pglane_drop(&s->up, r->body_len);

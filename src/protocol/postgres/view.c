@@ -107,9 +107,9 @@ pgview_part(const struct pgview *v, size_t statement)
     part.judged = v->lineage != NULL;
     part.lineage = v->lineage;
     part.output = output_of(v, statement);
-    if (part.output != NULL && ((own && part.output->declares) ||
-                                (part.output->kind != SQL_OUTPUT_ROWS &&
-                                 part.output->kind != SQL_OUTPUT_COPY)))
+    if (part.output != NULL &&
+        ((own && part.output->declares) ||
+         (part.output->kind != SQL_OUTPUT_ROWS && part.output->kind != SQL_OUTPUT_COPY)))
         part.output = NULL;
     return part;
 }

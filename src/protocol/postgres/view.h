@@ -1,6 +1,6 @@
 /* protocol/postgres/view.h - what a client may see of an answer, and how much of it. Upstream makes
- * one for a command and gives it to the entries in `answers` that stand for it; downstream shows the
- * answer through it. Pure. */
+ * one for a command and gives it to the entries in `answers` that stand for it; downstream shows
+ * the answer through it. Pure. */
 #ifndef PROTOCOL_POSTGRES_VIEW_H
 #define PROTOCOL_POSTGRES_VIEW_H
 

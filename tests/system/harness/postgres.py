@@ -47,8 +47,10 @@ class Postgres:
     host = "localhost"
     password = PASSWORD
 
-    def __init__(self, name, authority):
+    # `settings`: what differs from SETTINGS.
+    def __init__(self, name, authority, settings=None):
         self.name = name
+        self.settings = {**SETTINGS, **(settings or {})}
         self.folder = machine.short_folder(f"bh-pg-{name}-")
         self.data = self.folder / "data"
         self.port = machine.free_port()
@@ -73,8 +75,8 @@ class Postgres:
             (self.data / target).chmod(0o600)
             machine.give_to_postgres(self.data / target)
         (self.data / "pg_hba.conf").write_text(HBA)
-        settings = {**SETTINGS, "port": str(self.port), "unix_socket_directories": str(self.folder),
-                    "ssl_ca_file": "root.crt"}
+        settings = {**self.settings, "port": str(self.port),
+                    "unix_socket_directories": str(self.folder), "ssl_ca_file": "root.crt"}
         with (self.data / "postgresql.auto.conf").open("a", encoding="utf-8") as out:
             out.writelines(f"{key} = '{value}'\n" for key, value in settings.items())
 
