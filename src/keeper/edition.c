@@ -2,18 +2,21 @@
 
 #include "gate/gate.h"
 #include "keeper/state.h"
+#include "mask/detect.h"
 
 enum { CONFIG_ARENA_MAX = 256 << 20 };
 
 static enum err
-encode_protection(const struct config_resource *r, const unsigned char key[static MASK_KEY_BYTES],
-                  struct buf *out)
+encode_protection(const struct edition *e, size_t resource,
+                  const unsigned char key[static MASK_KEY_BYTES], struct buf *out)
 {
+    const struct config_resource *r = &e->config->resources[resource];
     struct protection p = {
         .protect = r->protect,
         .n_protect = r->n_protect,
         .detect = r->detect,
         .n_detect = r->n_detect,
+        .detectors = e->detectors[resource],
     };
     enum err error;
 
@@ -25,11 +28,11 @@ encode_protection(const struct config_resource *r, const unsigned char key[stati
 
 /* How large it is; what is too large is to be known before a session is opened with it. */
 static enum err
-measure_protection(const struct config_resource *r, size_t *bytes)
+measure_protection(const struct edition *e, size_t resource, size_t *bytes)
 {
     static const unsigned char no_key[MASK_KEY_BYTES];
     struct buf out = buf_make(PROTECTION_BYTES_MAX);
-    enum err error = encode_protection(r, no_key, &out);
+    enum err error = encode_protection(e, resource, no_key, &out);
 
     *bytes = out.len;
     buf_free(&out);
@@ -39,30 +42,53 @@ measure_protection(const struct config_resource *r, size_t *bytes)
 enum err
 edition_share_protection(const struct edition *e, size_t resource, int *fd)
 {
-    const struct config_resource *r = &e->config->resources[resource];
     struct buf out = buf_make(PROTECTION_BYTES_MAX);
     unsigned char key[MASK_KEY_BYTES];
     size_t bytes;
     enum err error;
 
     secrets_mask_key(e->secrets, resource, key);
-    if ((error = measure_protection(r, &bytes)) == OK &&
+    if ((error = measure_protection(e, resource, &bytes)) == OK &&
         (error = buf_reserve(&out, bytes)) == OK && /* growing would leave copies of the key */
-        (error = encode_protection(r, key, &out)) == OK)
+        (error = encode_protection(e, resource, key, &out)) == OK)
         error = ipc_share_bytes("protection", buf_str(&out), fd);
     explicit_bzero(key, sizeof(key));
     buf_free_secret(&out);
     return error;
 }
 
+/* Once for all sessions: it takes long. */
 static enum err
-check_protections(const struct config *config)
+compile_detectors(struct edition *e, size_t resource)
 {
-    enum err error = OK;
-    size_t bytes;
+    const struct config_resource *r = &e->config->resources[resource];
+    struct buf out = buf_make(DETECTORS_BYTES_MAX);
+    struct detectors *detectors;
+    enum err error;
 
-    for (size_t i = 0; i < config->n_resources && error == OK; i++)
-        error = measure_protection(&config->resources[i], &bytes);
+    if (r->n_detect == 0)
+        return OK;
+    if ((error = detectors_compile(r->detect, r->n_detect, &detectors)) != OK)
+        return error;
+    if ((error = detectors_serialize(detectors, &out)) == OK &&
+        (e->detectors[resource] = arena_str(e->arena, buf_str(&out))).ptr == NULL)
+        error = fail(ERR_NOMEM, "no memory for detectors");
+    detectors_free(detectors);
+    buf_free(&out);
+    return error;
+}
+
+static enum err
+make_protections(struct edition *e)
+{
+    size_t n = e->config->n_resources, bytes;
+    enum err error = OK;
+
+    if ((e->detectors = arena_array(e->arena, n + 1, sizeof(*e->detectors))) == NULL)
+        return fail(ERR_NOMEM, "no memory for detectors");
+    for (size_t i = 0; i < n && error == OK; i++)
+        if ((error = compile_detectors(e, i)) == OK)
+            error = measure_protection(e, i, &bytes);
     return error;
 }
 
@@ -77,7 +103,7 @@ make(struct edition *e, struct str text, struct str path, struct buf *problems)
         return error;
     if ((error = secrets_load(e->config, &e->secrets)) != OK)
         return error;
-    return check_protections(e->config);
+    return make_protections(e);
 }
 
 enum err

@@ -19,6 +19,7 @@ struct edition {
     struct config *config;
     struct policy *policy;
     struct secrets *secrets;
+    struct str *detectors; /* compiled, of each resource */
     char policy_hash[POLICY_HASH_BYTES];
 };
 

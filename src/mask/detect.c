@@ -37,7 +37,7 @@ long_values_of(struct detectors *d)
 void
 detectors_free(struct detectors *d)
 {
-    if (d == NULL)
+    if (d == NULL || --d->references > 0)
         return;
     detect_scan_close(d->long_values);
     for (size_t i = 0; i < d->n_patterns; i++)
@@ -57,6 +57,14 @@ detectors_free(struct detectors *d)
     free(d->cursors);
     free(d->ranges);
     free(d);
+}
+
+struct detectors *
+detectors_hold(struct detectors *d)
+{
+    if (d != NULL)
+        d->references++;
+    return d;
 }
 
 struct str
@@ -342,6 +350,7 @@ allocate(size_t n, struct detectors **out)
 
     if (d == NULL)
         return fail(ERR_NOMEM, "no memory for detectors");
+    d->references = 1;
     *out = d;
     d->names = calloc(n + 1, sizeof(*d->names));
     d->patterns = calloc(n + DETECT_SHAPES_MAX, sizeof(*d->patterns));

@@ -28,7 +28,8 @@ enum err detectors_serialize(const struct detectors *d, struct buf *out);
 enum err detectors_deserialize(struct str bytes, const struct detect_rule *rules, size_t n,
                                struct detectors **out);
 
-void detectors_free(struct detectors *d); /* NULL is allowed */
+struct detectors *detectors_hold(struct detectors *d); /* NULL is allowed, below too */
+void detectors_free(struct detectors *d);              /* gives one hold back */
 
 /* The name of the rule with this number. */
 struct str detectors_name(const struct detectors *d, size_t rule);

@@ -44,6 +44,7 @@ struct detect_range {
 };
 
 struct detectors {
+    unsigned references;
     struct str *names;
     size_t n_rules;
     struct detect_pattern *patterns;

@@ -9,10 +9,11 @@
  *         string schema, string table, string column, u32 number of path keys and those strings,
  *         u8 mask, u8 keep (0 but for MASK_PARTIAL), string fixed (empty but for MASK_FIXED),
  *         u8 flags,
- *     u32 number of detect rules, then for each string name, string pattern.
+ *     u32 number of detect rules, then for each string name, string pattern,
+ *     the detectors' own form as one string, which may be longer.
  * A string is its length as u32 and its bytes. One protection has one form only. */
 enum {
-    WIRE_VERSION = 0x424d0001, /* "BM", form 1 */
+    WIRE_VERSION = 0x424d0002, /* "BM", form 2 */
     STRING_BYTES_MIN = 4,
     PROTECT_BYTES_MIN = 4 * STRING_BYTES_MIN + 4 + 3,
     DETECT_BYTES_MIN = 2 * STRING_BYTES_MIN,
@@ -107,6 +108,12 @@ protection_encode(const struct protection *p, struct buf *out)
             return fail(ERR_LIMIT, "a detector has more than %d bytes", PROTECT_TEXT_MAX);
         }
     }
+    if (p->detectors.len > DETECTORS_BYTES_MAX) {
+        out->len = start;
+        return fail(ERR_LIMIT, "compiled detectors of more than %d bytes", DETECTORS_BYTES_MAX);
+    }
+    buf_put_u32(out, (uint32_t)p->detectors.len);
+    buf_put_str(out, p->detectors);
     return buf_ok(out);
 }
 
@@ -228,6 +235,7 @@ static enum err
 read_protection(struct str bytes, struct arena *arena, struct protection *out)
 {
     struct cursor c = cursor_make(bytes);
+    uint32_t length;
     struct str key;
     enum err e;
 
@@ -239,6 +247,9 @@ read_protection(struct str bytes, struct arena *arena, struct protection *out)
     memcpy(out->key, key.ptr, MASK_KEY_BYTES);
     if ((e = read_protect(&c, arena, out)) != OK || (e = read_detect(&c, arena, out)) != OK)
         return e;
+    if ((length = cursor_u32(&c)) > DETECTORS_BYTES_MAX)
+        return fail(ERR_PROTOCOL, "protection: compiled detectors that are too long");
+    out->detectors = cursor_bytes(&c, length);
     return cursor_done(&c) ? OK : fail(ERR_PROTOCOL, "protection: more bytes than it has");
 }
 

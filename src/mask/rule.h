@@ -43,6 +43,7 @@ struct detect_rule {
 
 enum {
     MASK_KEY_BYTES = 32,
+    DETECTORS_BYTES_MAX = 8 << 20,
     MASK_KEEP_MAX = 64,
     PROTECT_RULES_MAX = 4096,
     DETECT_RULES_MAX = 256,
@@ -56,6 +57,7 @@ struct protection {
     size_t n_protect;
     const struct detect_rule *detect;
     size_t n_detect;
+    struct str detectors; /* `detect` compiled (mask/detect.h, serialize); empty: it is not */
     unsigned char key[MASK_KEY_BYTES]; /* of MASK_HASH */
 };
 

@@ -60,25 +60,33 @@ column(struct analysis *a, const struct level *l, const PgQuery__ColumnRef *ref)
     return nothing; /* count(*) has no argument; elsewhere the server refuses a star */
 }
 
+/* Whether `x.name` can only be a field: a call would be of a function that is not harmless. */
+static bool
+may_be_field(struct analysis *a, struct str name)
+{
+    const struct catalog_function *f;
+    bool harmless = sql_function_classes(name, true) == 0 && !str_is(name, "set_config");
+    size_t n;
+
+    f = catalog_functions_named(a->catalog, name, &n);
+    for (size_t i = 0; harmless && i < n; i++)
+        harmless = f[i].body == CATALOG_BODY_INTERNAL;
+    if (!harmless)
+        flow_refuse_because(a, "\"%.*s\" is a function; write it as a call", STR_ARG(name));
+    return harmless;
+}
+
 /* A field of a composite value. */
 static struct flow
 field(struct analysis *a, struct flow f, struct str name)
 {
-    const struct catalog_type *type;
+    const struct catalog_type *type = catalog_type_of(a->catalog, f.type);
     const struct catalog_relation *r;
+    const struct column *c;
     struct flow result = {0};
 
-    if (f.row != NULL) {
-        const struct column *c = row_find(f.row, name);
-
-        if (c != NULL)
-            return c->flow;
-        if (f.row->open)
-            return result;
-    }
-    if (flow_taint(a, f) == NULL)
-        return result;
-    type = catalog_type_of(a->catalog, f.type);
+    if (f.row != NULL && (c = row_find(f.row, name)) != NULL)
+        return c->flow;
     r = type == NULL ? NULL : catalog_relation_of(a->catalog, type->relation);
     for (uint32_t i = 0; r != NULL && f.row == NULL && i < r->n_attributes; i++) {
         const struct catalog_attribute *attribute = &a->catalog->attributes[r->first_attribute + i];
@@ -86,7 +94,8 @@ field(struct analysis *a, struct flow f, struct str name)
         if (str_equal(catalog_text(a->catalog, attribute->name), name))
             return (struct flow){.taint = taint_derived(a, f.taint), .type = attribute->type};
     }
-    flow_mix(a, &result, f, "a function or field of it");
+    if (may_be_field(a, name))
+        flow_mix(a, &result, f, "a function or field of it");
     return result;
 }
 

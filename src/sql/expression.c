@@ -70,7 +70,7 @@ sql_on_relation(struct sql_walk *w, const ProtobufCMessage *m)
 static enum err
 field_or_call(struct sql_walk *w, struct str name)
 {
-    return sql_is_builtin_field(name) ? OK : sql_call(w, sql_str(""), name, NULL);
+    return w->resolved || sql_is_builtin_field(name) ? OK : sql_call(w, sql_str(""), name, NULL);
 }
 
 enum err

@@ -118,10 +118,12 @@ statement_text(struct str text, const PgQuery__RawStmt *raw)
 }
 
 static enum err
-analyze_statement(struct str text, const struct sql_context *context, struct arena *arena,
-                  const PgQuery__RawStmt *raw, struct sql_statement *out, bool *depends)
+analyze_statement(struct str text, const struct sql_context *context, bool path_known,
+                  struct arena *arena, const PgQuery__RawStmt *raw, struct sql_statement *out,
+                  bool *depends)
 {
-    struct sql_walk w = {.arena = arena, .kind = SQL_OTHER, .name = sql_str("")};
+    struct sql_walk w = {
+        .arena = arena, .kind = SQL_OTHER, .name = sql_str(""), .resolved = context != NULL};
     enum err e;
 
     if (raw->stmt == NULL)
@@ -130,7 +132,7 @@ analyze_statement(struct str text, const struct sql_context *context, struct are
     w.depends = !is_about_rows(raw->stmt);
     if ((e = sql_walk_node(&w, raw->stmt)) != OK)
         return e;
-    if (context != NULL && context->path_known)
+    if (context != NULL && path_known)
         sql_resolve_demands(context, w.demands, &w.n_demands);
     if (w.n_demands == 0 && (e = sql_demand_none(&w, CLASSES(READ))) != OK)
         return e; /* SELECT 1 */
@@ -175,6 +177,7 @@ analyze_tree(struct str text, const struct sql_context *context, struct arena *a
              const PgQuery__ParseResult *tree, struct sql_facts *out)
 {
     struct sql_walk all = {.arena = arena};
+    bool path_known = context != NULL && context->path_known;
     struct sql_statement *statements;
     bool depends = false;
     enum err e;
@@ -186,11 +189,11 @@ analyze_tree(struct str text, const struct sql_context *context, struct arena *a
     if ((statements = arena_array(arena, tree->n_stmts, sizeof(*statements))) == NULL)
         return fail(ERR_NOMEM, "no memory for the facts of a statement");
     for (size_t i = 0; i < tree->n_stmts; i++) {
-        if ((e = analyze_statement(text, context, arena, tree->stmts[i], &statements[i],
+        if ((e = analyze_statement(text, context, path_known, arena, tree->stmts[i], &statements[i],
                                    &depends)) != OK)
             return e;
         if (statements[i].kind == SQL_SET)
-            context = NULL; /* names behind it may mean something else */
+            path_known = false; /* names behind it may mean something else */
     }
     *out = (struct sql_facts){
         statements, tree->n_stmts, statements[0].demands, statements[0].n_demands, depends, NULL};

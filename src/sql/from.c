@@ -239,6 +239,8 @@ columns_of_call(struct analysis *a, const PgQuery__FuncCall *c, struct str alias
         row.open = true;
         return row;
     }
+    if (is_polymorphic(name))
+        return one_column(a, alias.len > 0 ? alias : name);
     f = catalog_functions_named(a->catalog, name, &n);
     if (n == 0)
         return one_column(a, alias.len > 0 ? alias : name);

@@ -183,7 +183,8 @@ recursive(struct analysis *a, struct level *l, const PgQuery__CommonTableExpr *c
 {
     const PgQuery__SelectStmt *s =
         c->ctequery->node_case == NODE(SELECT_STMT) ? c->ctequery->select_stmt : NULL;
-    struct level inner = {.outer = l->outer, .ctes = l->ctes, .names = {0}};
+    struct level inner = {.outer = l->outer, .ctes = l->ctes};
+    bool settled;
     struct row row;
 
     if (s == NULL || s->op != PG_QUERY__SET_OPERATION__SETOP_UNION || s->larg == NULL)
@@ -197,9 +198,10 @@ recursive(struct analysis *a, struct level *l, const PgQuery__CommonTableExpr *c
         self->row = row;
         search_and_cycle(a, c, &self->row);
         next = merge_rows(a, row, query_select(a, &inner, s->rarg));
-        if (same_flow(row, next))
-            break;
+        settled = same_flow(row, next);
         row = next;
+        if (settled)
+            break;
         if (i == RECURSION_ROUNDS - 1)
             flow_refuse_because(a, "the gateway cannot follow this recursive query");
     }

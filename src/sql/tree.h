@@ -35,6 +35,7 @@ struct sql_walk {
     struct demand *demands;
     size_t n_demands, capacity;
     bool depends;       /* on literals */
+    bool resolved;      /* names are looked up in a catalog too, fields among them */
     unsigned n_bounded; /* queries that where.c looked into, repeats included */
 
     /* where the walk is */

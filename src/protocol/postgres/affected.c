@@ -185,11 +185,14 @@ pgaffected_settle(struct pgsession *s)
 
     if (!w->under_way)
         return OK;
+    w->awaits_copy = false;
     if ((e = flush_server(s)) != OK)
         return e;
     while (s->answers.removed <= w->entry) {
-        if (s->copy_in && !w->exceeded)
+        if (s->copy_in && !w->exceeded) {
+            w->awaits_copy = true;
             return OK;
+        }
         if (s->copy_in && (e = refuse_copy(s)) != OK)
             return e;
         if ((e = pgwait_progress(s)) != OK)
@@ -204,6 +207,17 @@ pgaffected_settle(struct pgsession *s)
     pgview_release(w->view);
     w->view = NULL;
     return e;
+}
+
+enum err
+pgaffected_roll_back(struct pgsession *s)
+{
+    struct pgask rollback = {0};
+
+    if (!s->write.abandoned)
+        return OK;
+    pgaffected_free(s);
+    return pgask(s, STR("ROLLBACK"), &rollback);
 }
 
 /* Downstream. */
@@ -235,6 +249,11 @@ pgaffected_takes_over(struct pgsession *s)
     }
     if (!w->wrapped)
         return w->exceeded;
+    if (w->failed && w->awaits_copy) { /* the upstream fiber waits for the client */
+        w->under_way = false;
+        w->abandoned = true;
+        return false;
+    }
     w->rest = (struct pganswer){.admitted = head->admitted,
                                 .command = head->command,
                                 .rows = head->rows,

@@ -15,9 +15,11 @@ struct pgsession;
 
 struct pgwrite {
     bool under_way;
-    bool simple;    /* a Query, else an Execute */
-    bool wrapped;   /* between a BEGIN and a COMMIT of ours */
-    uint64_t entry; /* in `answers` */
+    bool simple;      /* a Query, else an Execute */
+    bool wrapped;     /* between a BEGIN and a COMMIT of ours */
+    bool awaits_copy; /* its COPY data are to come from the client */
+    bool abandoned;   /* that COPY failed: a transaction of ours is to be rolled back */
+    uint64_t entry;   /* in `answers` */
     uint64_t max;
     struct pgview *view; /* held */
     /* From downstream: */
@@ -39,6 +41,10 @@ enum err pgaffected_begin(struct pgsession *s, bool simple, struct pganswer *ans
 /* [waits] After it was forwarded, and after each message of the client that ends its COPY data:
  * until it holds or is rolled back, or the server wants COPY data. */
 enum err pgaffected_settle(struct pgsession *s);
+
+/* [waits] Before the client's next message: ends the transaction of a COPY that failed while its
+ * data were awaited. */
+enum err pgaffected_roll_back(struct pgsession *s);
 
 void pgaffected_free(struct pgsession *s);
 

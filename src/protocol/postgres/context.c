@@ -306,7 +306,8 @@ follow_rules(struct pgsession *s)
     struct detectors *detectors = NULL;
     enum err e;
 
-    if (p->n_detect > 0 && (e = detectors_compile(p->detect, p->n_detect, &detectors)) != OK)
+    if (p->n_detect > 0 &&
+        (e = detectors_deserialize(p->detectors, p->detect, p->n_detect, &detectors)) != OK)
         return e;
     detectors_free(c->detectors);
     c->detectors = detectors;

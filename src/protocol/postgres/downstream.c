@@ -372,6 +372,20 @@ serve_complete(struct response *r)
     return head->kind == PGWIRE_OF_EXECUTE ? finish_and_pass(r) : pass(r);
 }
 
+/* [waits] The transaction that failed is not the client's. */
+static enum err
+finish_outside(struct response *r)
+{
+    struct buf ready = buf_make(16);
+    enum err e = finish_and_drop(r);
+
+    pgwire_put_ready(&ready, PGWIRE_IDLE);
+    if (e == OK && (e = buf_ok(&ready)) == OK)
+        e = pglane_insert(&r->s->down, buf_str(&ready));
+    buf_free(&ready);
+    return e;
+}
+
 static enum err
 serve_ready(struct response *r)
 {
@@ -396,7 +410,7 @@ serve_ready(struct response *r)
     s->status = status;
     if (head->ask != NULL || (head->limited && pgaffected_takes_over(s)))
         return finish_and_drop(r);
-    return finish_and_pass(r);
+    return s->write.abandoned ? finish_outside(r) : finish_and_pass(r);
 }
 
 static enum err

@@ -564,7 +564,7 @@ make_view(struct pgsession *s, const struct sql_lineage *lineage, struct command
         return OK;
     if ((*out = pgview_new(lineage)) == NULL)
         return fail(ERR_NOMEM, "no memory for an answer");
-    (*out)->detectors = s->context.detectors;
+    (*out)->detectors = detectors_hold(s->context.detectors);
     for (size_t i = 0; e == OK && lineage != NULL && i < lineage->n_outputs; i++) {
         if (lineage->outputs[i].kind == SQL_OUTPUT_CURSOR)
             e = follow_cursor(s, *out, i, missing);
@@ -827,13 +827,34 @@ forward_bind(struct request *r, struct str name, struct pgportal *portal)
     return forward(r, &answer);
 }
 
+/* Whether SQL's PREPARE made it: the string that it stands in answers something else. */
+static bool
+is_of_prepare(const struct pgstatement *statement)
+{
+    return statement->lineage != NULL && statement->output < statement->lineage->n_outputs &&
+           statement->lineage->outputs[statement->output].prepares;
+}
+
+/* [waits] What may be seen of a portal of this statement. */
+static enum err
+make_portal_view(struct pgsession *s, const struct pgstatement *statement, struct pgview **out)
+{
+    struct command unused = {0};
+    struct str missing;
+
+    if (!is_of_prepare(statement)) /* what a missing cursor means is found out when it runs */
+        return make_view(s, statement->lineage, &unused, out, &missing);
+    if ((*out = pgview_new(statement->lineage)) == NULL)
+        return fail(ERR_NOMEM, "no memory for an answer");
+    (*out)->detectors = detectors_hold(s->context.detectors);
+    return follow_lineage(*out, 0, statement->lineage, statement->output);
+}
+
 /* [waits] From now on the portal means what its statement means now: the server plans it. */
 static enum err
 bind_portal(struct request *r, struct str name, struct pgportal *portal)
 {
     struct pgstatement *statement = portal->statement;
-    struct command unused = {0};
-    struct str missing;
     enum err e;
 
     if ((e = pgcontext_renew(r->s, statement)) == ERR_CANCELED)
@@ -842,7 +863,7 @@ bind_portal(struct request *r, struct str name, struct pgportal *portal)
         return refuse_analysis(r, e, statement->text);
     if (is_mistaken(statement->lineage))
         return refuse_mistake(r, statement->lineage, statement->text);
-    if ((e = make_view(r->s, statement->lineage, &unused, &portal->view, &missing)) != OK)
+    if ((e = make_portal_view(r->s, statement, &portal->view)) != OK)
         return e;
     return forward_bind(r, name, portal);
 }
@@ -1151,7 +1172,8 @@ serve_message(struct request *r, const struct pgwire_rule *rule)
         return break_off(s, s->copy_in ? "unexpected message during COPY" : "unexpected message",
                          r->type);
     }
-    if ((e = wait_for_cancel(s)) != OK || (e = pgwait_room(s, 1)) != OK)
+    if ((e = wait_for_cancel(s)) != OK || (e = pgaffected_roll_back(s)) != OK ||
+        (e = pgwait_room(s, 1)) != OK)
         return e;
     if (s->skipping && r->type != 'S')
         return pglane_drop(&s->up, r->body_len);

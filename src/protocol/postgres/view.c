@@ -26,6 +26,7 @@ destroy(struct pgobject *object)
         pgview_release(v->sources[i].of);
     free(v->sources);
     sql_lineage_release(v->lineage);
+    detectors_free(v->detectors);
     release_tally(v->tally);
     free(v);
 }

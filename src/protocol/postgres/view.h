@@ -22,7 +22,7 @@ struct pgview {
     /* Held; NULL: the statements were not looked into, so nothing is hidden. A statement without an
      * output in it may answer no rows. */
     const struct sql_lineage *lineage;
-    struct detectors *detectors; /* outlive the view; NULL: none */
+    struct detectors *detectors; /* held; NULL: none */
     bool sanitise;               /* errors and notices lose what could be data */
     struct limits limits;
     char rule[PGVIEW_RULE_MAX]; /* whose limits these are, for people; may be "" */

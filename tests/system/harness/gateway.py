@@ -31,6 +31,13 @@ STORY_POLICIES = [
 ALLOW_ALL = [{"name": "everything", "allow": ["all"]}]
 
 
+class _WithoutAliases(yaml.SafeDumper):
+    """Writes out what is used twice: the gateway does not take aliases."""
+
+    def ignore_aliases(self, data):
+        return True
+
+
 def merged(base, changes):
     """`base` with `changes`: mappings are merged, None takes a key away, all else replaces."""
     result = copy.deepcopy(base)
@@ -96,7 +103,7 @@ class Gateway:
         """Changes the file, not yet the running gateway: for that reload()."""
         self.config = merged(self.config, changes or {})
         if text is None:
-            text = yaml.safe_dump(self.config, sort_keys=False)
+            text = yaml.dump(self.config, Dumper=_WithoutAliases, sort_keys=False)
         self.config_path.write_text(text)
 
     def start(self):
