@@ -106,7 +106,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     lineage = people_lineage(shield, &output);
     if ((view = pgview_new(&lineage)) == NULL)
         abort();
-    view->detectors = choice & DETECT ? detectors : NULL;
+    view->detectors = choice & DETECT ? detectors_hold(detectors) : NULL;
     part = pgview_part(view, 0);
     first = next(&in);
     pgerrors_put_sanitised('E', first, &out);
