@@ -333,7 +333,7 @@ follow_transaction(struct pgsession *s)
     struct pgcontext *c = &s->context;
     enum err e = OK;
 
-    if (c->uncommitted)
+    if (c->uncommitted && s->answers.count > 0 && (e = pgwait_flush(s)) == OK)
         e = pgwait_idle(s);
     if (e == OK && s->status == PGWIRE_IDLE && s->answers.count == 0) {
         forget_cursors(c, ends_with_transaction, STR(""));

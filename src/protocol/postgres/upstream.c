@@ -394,16 +394,10 @@ note_effects(struct pgsession *s, struct pgstatement *statement,
 /* [waits] After a statement that changes names: nothing else is judged until the server has
  * answered. */
 static enum err
-wait_for_names(struct pgsession *s, bool flush, uint64_t entry)
+wait_for_names(struct pgsession *s, uint64_t entry)
 {
-    struct buf out = buf_make(16);
-    enum err e = OK;
+    enum err e = pgwait_flush(s);
 
-    if (flush) {
-        pgwire_put_plain(&out, 'H', STR(""));
-        e = pglane_insert(&s->up, buf_str(&out));
-        buf_free(&out);
-    }
     return e == OK ? pgwait_answer(s, entry) : e;
 }
 
@@ -485,7 +479,7 @@ wait_for_effects(struct pgsession *s, const struct pganswer *answer, uint64_t en
     }
     if (answer->limited)
         return pgaffected_settle(s);
-    return changes ? wait_for_names(s, answer->kind == PGWIRE_OF_EXECUTE, entry) : OK;
+    return changes ? wait_for_names(s, entry) : OK;
 }
 
 /* [waits] Forwards what was admitted; if it may change what the next statement means, nothing else
