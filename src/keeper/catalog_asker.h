@@ -24,8 +24,8 @@ struct catalogs *catalog_askers_prepare(struct keeper *k);
 /* A session that asks, as long as it has its grant. */
 struct catalog_asker;
 
-/* `target`, with its edition, is copied; `channel` is lent until catalog_asker_end(). NULL without
- * memory. */
+/* Of `target` the edition is held; `channel` is lent until catalog_asker_end(). NULL without
+ * memory, or with too many catalogs. */
 struct catalog_asker *catalog_asker_new(struct keeper *k, const struct target *target,
                                         struct str database, int channel);
 void catalog_asker_end(struct catalog_asker *a); /* NULL is allowed */

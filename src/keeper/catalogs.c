@@ -118,7 +118,7 @@ read_while_asked(void *arg)
     p->running = false;
 }
 
-/* The question that the caller is counted as; 0 if nothing can be read. */
+/* Asks for one more read; `*question` is answered by the first that begins after this. */
 static enum err
 want_read(struct place *p, uint64_t *question)
 {

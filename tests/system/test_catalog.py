@@ -224,3 +224,40 @@ def test_a_reader_outlives_its_listener(gateway):
         os.kill(pid, signal.SIGKILL)
         assert future.result().returncode == 1
         machine.until(lambda: g.status()["connections"] == "0", "the supervisor's notice")
+
+
+# --- sessions ---
+
+PROTECTED = {"resources": {"test": {"protect": [{"columns": ["public.people.ssn"], "mask": "redact"}]}}}
+
+
+def test_sessions_of_a_database_share_a_catalog_that_follows_it(gateway, test_db, database):
+    test_db.sql("CREATE TABLE public.people (ssn text); CREATE TABLE public.other (x int);"
+                "GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC", database=database)
+    g = gateway({**PROTECTED, "policies": ALLOW_ALL})
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        sessions = list(pool.map(lambda _: g.connect(database=database), range(10)))
+    for session in sessions:
+        session.cursor().execute("SELECT x FROM public.other")
+    assert len(re.findall(r"info keeper.* catalog_read ", g.log_text())) == 1
+    mapped = {re.search(r"r--s \S+ \S+ (\d+) +/memfd:catalog", line).group(1)
+              for session in sessions for line in open(f"/proc/{g.session_pid(session)}/maps")
+              if "memfd:catalog" in line}
+    assert len(mapped) == 1
+    test_db.sql("CREATE TABLE public.newer (y int); GRANT ALL ON public.newer TO PUBLIC", database=database)
+    for session in sessions:
+        session.cursor().execute("SELECT y FROM public.newer")
+        session.close()
+    g.wait_log("catalog_read .*database=\"" + database, after=0)
+
+
+def test_a_session_is_refused_when_the_catalog_cannot_be_read(gateway, test_db, database):
+    test_db.sql("CREATE TABLE public.people (ssn text); CREATE VIEW public.v AS SELECT ssn FROM public.people",
+                database=database)
+    g = gateway({**PROTECTED, "policies": ALLOW_ALL})
+    migration = test_db.connect(database=database)
+    migration.cursor().execute("BEGIN; LOCK TABLE public.people IN ACCESS EXCLUSIVE MODE")
+    done = g.psql("SELECT 1", database=database)
+    migration.close()
+    assert done.returncode != 0 and "catalog" in done.stderr, done.stderr
+    assert g.psql("SELECT 1", database=database).returncode == 0

@@ -32,8 +32,7 @@ static struct {
 } world;
 
 static enum err
-read_world(void *arg, struct str key, const struct catalog_user *user,
-           struct catalog_snapshot *out)
+read_world(void *arg, struct str key, const struct catalog_user *user, struct catalog_snapshot *out)
 {
     unsigned mine = ++world.begun;
 
