@@ -49,7 +49,7 @@ def direct(corpus_server, databases):
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(contextlib.closing(generate.Side(
             host="127.0.0.1", port=corpus_server.port, user=settings.ROLE,
-            password=settings.PASSWORD, dbname=name, timeout=30)))
+            password=settings.PASSWORD, dbname=name, timeout=10)))
             for name in ("corpus_one", "corpus_two")]
 
 
@@ -60,7 +60,7 @@ def checker(authority, corpus_server, databases, direct):
         token = gateway.token(ttl="1h")
         through = [stack.enter_context(contextlib.closing(generate.Side(
             host="127.0.0.1", port=gateway.port, user=settings.RESOURCE, password=token,
-            dbname=name, timeout=30))) for name in ("corpus_one", "corpus_two")]
+            dbname=name, timeout=10))) for name in ("corpus_one", "corpus_two")]
         yield generate.Checker(direct[0], *through, databases)
 
 

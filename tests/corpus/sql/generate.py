@@ -715,6 +715,10 @@ class Answer:
                 self.notices, [(e.get("C"), e.get("M"), e.get("D"), e.get("H"), e.get("W")) for e in self.errors])
 
 
+class Lost(Exception):
+    """The connection broke, or no answer came in time."""
+
+
 class Side:
     """A connection that runs statements."""
 
@@ -722,30 +726,33 @@ class Side:
         self.login, self.conn = login, None
 
     def run(self, statement, sql):
-        if self.conn is None or self.conn.closed:
+        if self.conn is None:
             self.conn = Conn(**self.login)
         c = self.conn
-        c.query("BEGIN")
-        if statement.path != "public":
-            c.query("SET LOCAL search_path = " + statement.path)
-        since = (len(c.stmts), len(c.notices), len(c.errors), len(c.log))
         try:
+            c.query("BEGIN")
+            if statement.path != "public":
+                c.query("SET LOCAL search_path = " + statement.path)
+            since = (len(c.stmts), len(c.notices), len(c.errors), len(c.log))
             for how, text, options in messages(statement, sql):
                 getattr(c, how)(text, **options)
                 if len(c.errors) > since[2]:
                     break
-            return Answer(c, since)
-        finally:
-            if not c.closed:
-                c.query("ROLLBACK")
-                if statement.mode == "prepared":
-                    c.query("DEALLOCATE ALL")
-                for kept in (c.stmts, c.notices, c.errors, c.log, c.colnames):
-                    kept.clear()
+            answer = Answer(c, since)
+            c.query("ROLLBACK")
+            if statement.mode == "prepared":
+                c.query("DEALLOCATE ALL")
+        except (Closed, PgError, OSError) as e:  # TimeoutError included
+            self.close()
+            raise Lost("%s: %s" % (type(e).__name__, e)) from e
+        for kept in (c.stmts, c.notices, c.errors, c.log, c.colnames):
+            kept.clear()
+        return answer
 
     def close(self):
         if self.conn is not None:
             self.conn.close()
+            self.conn = None
 
 
 class Finder:
@@ -819,9 +826,7 @@ class Checker:
             return None  # too slow to tell anything
         try:
             answer = self.gateway.run(statement, sql)
-        except (Closed, PgError, TimeoutError, OSError) as e:
-            self.gateway.close()
-            self.gateway.conn = None
+        except Lost as e:
             return "connection lost", str(e)
         self.counts["ran" if answer.sqlstate not in REFUSED else "refused", LEVELS[statement.level]] += 1
         self.counts["invalid" if direct.sqlstate else "valid"] += 1
@@ -831,9 +836,7 @@ class Checker:
         if statement.level != CLEAN and answer.sqlstate not in REFUSED:
             try:
                 other = self.twin.run(statement, sql)
-            except (Closed, PgError, TimeoutError, OSError) as e:
-                self.twin.close()
-                self.twin.conn = None
+            except Lost as e:
                 return "connection lost", str(e)
             here, there = answer.seen(statement.ordered), other.seen(statement.ordered)
             if here != there:
@@ -876,6 +879,8 @@ class Checker:
     def smaller(self, failure):
         """The Failure with a query from which was left out what it does not need to fail."""
         statement, kind, without = failure.statement, failure.kind, set()
+        if kind == "connection lost":
+            return failure  # it may take its time each time
         for node in [n for n in statement.query.walk() if n.optional][:80]:
             sql = statement.query.sql(frozenset(without | {node}))
             # The columns may not be the same ones any more.
