@@ -337,6 +337,7 @@ follow_transaction(struct pgsession *s)
         e = pgwait_idle(s);
     if (e == OK && s->status == PGWIRE_IDLE && s->answers.count == 0) {
         forget_cursors(c, ends_with_transaction, STR(""));
+        c->guarded = false;
         if (c->uncommitted) {
             c->uncommitted = false;
             c->path_due = c->catalog_due = true;

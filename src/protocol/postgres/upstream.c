@@ -602,6 +602,10 @@ make_view(struct pgsession *s, const struct sql_lineage *lineage, struct command
     if ((*out = pgview_new(lineage)) == NULL)
         return fail(ERR_NOMEM, "no memory for an answer");
     (*out)->detectors = detectors_hold(s->context.detectors);
+    if (lineage != NULL && lineage->guarded)
+        s->context.guarded = true;
+    if (s->context.guarded) /* deferred constraints are checked at the end */
+        (*out)->sanitise = true;
     for (size_t i = 0; e == OK && lineage != NULL && i < lineage->n_outputs; i++) {
         if (lineage->outputs[i].kind == SQL_OUTPUT_CURSOR)
             e = follow_cursor(s, *out, i, missing);
