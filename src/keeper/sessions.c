@@ -19,6 +19,7 @@ enum {
     PRINCIPAL_ARENA_MAX = 1 << 20,
     CANCEL_SECRET_BYTES = 32,
     CANCEL_SECRET_BYTES_MIN = 4,
+    OWN_CANCEL_PACE_MS = 100, /* from one to the next: each is a connection to the target */
     GROUPS_SHOWN_MAX = 8192,
     TARGET_SHOWN_MAX = 4200,
     HINT_RESOURCES_MAX = 20,
@@ -47,7 +48,8 @@ struct keeper_session {
 
     /* What a session may still ask for: a compromised one gets no more than an honest one needs. */
     unsigned server_signatures_left;
-    unsigned cancels_left;
+    unsigned cancels_left;       /* with the keys of others */
+    int64_t own_cancel_ms;       /* when it last cancelled what it runs itself */
 };
 
 /* --- answers -------------------------------------------------------------------------------- */
@@ -388,6 +390,20 @@ cancel_owner(struct keeper_session *owner)
     edition_release(edition);
 }
 
+/* [waits] A session cancels what it runs itself as often as a limit is passed, but not faster than
+ * that. Others are cancelled once, so that keys cannot be tried out. */
+static bool
+may_cancel(struct keeper_session *s, const struct keeper_session *owner)
+{
+    if (owner != s)
+        return take_one(&s->cancels_left);
+    if (s->own_cancel_ms != 0)
+        err_ignore(fiber_sleep_until(s->own_cancel_ms + OWN_CANCEL_PACE_MS));
+    s->own_cancel_ms = clock_monotonic_ms();
+    return true;
+}
+
+/* [waits] */
 static enum err
 cancel(struct keeper_session *s, const struct ipc_cancel *question)
 {
@@ -396,7 +412,7 @@ cancel(struct keeper_session *s, const struct ipc_cancel *question)
     size_t n = question->secret.len;
 
     /* A session whose grant is over may still cancel what it left running, and only that. */
-    if (take_one(&s->cancels_left) && owner != NULL && (!owner->ended || owner == s) &&
+    if (may_cancel(s, owner) && owner != NULL && (!owner->ended || owner == s) &&
         n >= CANCEL_SECRET_BYTES_MIN && n <= CANCEL_SECRET_BYTES &&
         str_equal_secret(question->secret, (struct str){(const char *)owner->cancel_secret, n}))
         cancel_owner(owner);

@@ -29,7 +29,7 @@ enum sql_kind {
     SQL_COPY_IN,
     SQL_COPY_OUT,
     SQL_SET,     /* name: the setting; empty: RESET ALL */
-    SQL_FETCH,   /* MOVE included */
+    SQL_FETCH,   /* name: the cursor; MOVE included */
     SQL_DECLARE, /* name: the cursor */
     SQL_CLOSE,   /* name: the cursor; empty: ALL */
 };

@@ -126,9 +126,9 @@ sql_on_declare(struct sql_walk *w, const ProtobufCMessage *m)
 enum err
 sql_on_fetch(struct sql_walk *w, const ProtobufCMessage *m)
 {
-    (void)m;
-    w->kind = SQL_FETCH;
-    return sql_demand_none(w, CLASSES(SESSION) | CLASSES(CURSOR));
+    enum err e = sql_demand_none(w, CLASSES(SESSION) | CLASSES(CURSOR));
+
+    return e != OK ? e : set_kind(w, SQL_FETCH, ((const PgQuery__FetchStmt *)m)->portalname);
 }
 
 enum err

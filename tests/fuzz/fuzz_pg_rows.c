@@ -106,13 +106,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     lineage = people_lineage(shield, &output);
     if ((view = pgview_new(&lineage)) == NULL)
         abort();
-    view->detectors = choice & DETECT ? detectors : NULL;
+    view->detectors = choice & DETECT ? detectors_hold(detectors) : NULL;
     part = pgview_part(view, 0);
     first = next(&in);
     pgerrors_put_sanitised('E', first, &out);
     e = choice & COPY ? pgrows_describe_copy(&rows, view, &part, first)
                       : pgrows_describe(&rows, view, &part, first);
-    while (e == OK && rows.rewrites && cursor_left(&in) > 0)
+    while (e == OK && rows.rewrites && !in.failed && cursor_left(&in) > 0)
         put(&rows, (choice & COPY) != 0, next(&in), &out);
     pgrows_free(&rows);
     pgview_release(view);

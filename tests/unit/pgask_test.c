@@ -104,6 +104,7 @@ stage_fiber(void *arg)
     t->s.farewell = buf_make(4096);
     t->s.statements = pgnames_new(10, 1000);
     t->s.portals = pgnames_new(10, 1000);
+    t->s.cursors = pgnames_new(10, 1000);
     t->answer = buf_make(16 << 20);
     CHECK(fiber_start("downstream", downstream_fiber, t, &downstream) == OK);
     t->play(t);
@@ -116,6 +117,7 @@ stage_fiber(void *arg)
     pganswers_free(&t->s.answers);
     pgnames_free(t->s.statements);
     pgnames_free(t->s.portals);
+    pgnames_free(t->s.cursors);
     pglane_free(&t->s.up);
     pglane_free(&t->s.down);
     buf_free(&t->s.farewell);

@@ -268,7 +268,7 @@ test_detectors_look_at_every_cell(void **state)
 
     (void)state;
     open_bench(&b, select_people, false);
-    b.view->detectors = detectors;
+    b.view->detectors = detectors_hold(detectors);
     assert_int_equal(describe_people(&b), OK);
     buf_put_u16(&b.body, 3);
     cell(&b.body, STR("12"));

@@ -126,8 +126,8 @@ test_kinds_names_and_texts_of_statements(void **state)
         {"COPY t FROM '/x'", SQL_OTHER, "", "COPY t FROM '/x'"},
         {"SET work_mem = 1", SQL_SET, "work_mem", "SET work_mem = 1"},
         {"RESET ALL", SQL_SET, "", "RESET ALL"},
-        {"FETCH 2 FROM c", SQL_FETCH, "", "FETCH 2 FROM c"},
-        {"MOVE ALL IN c", SQL_FETCH, "", "MOVE ALL IN c"},
+        {"FETCH 2 FROM c", SQL_FETCH, "c", "FETCH 2 FROM c"},
+        {"MOVE ALL IN c", SQL_FETCH, "c", "MOVE ALL IN c"},
         {"CLOSE c", SQL_CLOSE, "c", "CLOSE c"},
         {"DECLARE c CURSOR FOR SELECT 1", SQL_DECLARE, "c", "DECLARE c CURSOR FOR SELECT 1"},
     };

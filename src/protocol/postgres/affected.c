@@ -162,21 +162,6 @@ refuse_copy(struct pgsession *s)
     return e;
 }
 
-/* [waits] In the extended protocol the server answers when it is told to. */
-static enum err
-flush_server(struct pgsession *s)
-{
-    struct buf out = buf_make(16);
-    enum err e;
-
-    if (s->write.simple)
-        return OK;
-    pgwire_put_plain(&out, 'H', STR(""));
-    e = pglane_insert(&s->up, buf_str(&out));
-    buf_free(&out);
-    return e;
-}
-
 enum err
 pgaffected_settle(struct pgsession *s)
 {
@@ -186,7 +171,7 @@ pgaffected_settle(struct pgsession *s)
     if (!w->under_way)
         return OK;
     w->awaits_copy = false;
-    if ((e = flush_server(s)) != OK)
+    if ((e = pgwait_flush(s)) != OK)
         return e;
     while (s->answers.removed <= w->entry) {
         if (s->copy_in && !w->exceeded) {

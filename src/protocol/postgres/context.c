@@ -333,10 +333,11 @@ follow_transaction(struct pgsession *s)
     struct pgcontext *c = &s->context;
     enum err e = OK;
 
-    if (c->uncommitted)
+    if (c->uncommitted && s->answers.count > 0 && (e = pgwait_flush(s)) == OK)
         e = pgwait_idle(s);
     if (e == OK && s->status == PGWIRE_IDLE && s->answers.count == 0) {
         forget_cursors(c, ends_with_transaction, STR(""));
+        c->guarded = false;
         if (c->uncommitted) {
             c->uncommitted = false;
             c->path_due = c->catalog_due = true;

@@ -23,6 +23,7 @@ struct pgcontext {
     bool path_due, catalog_due;  /* may have changed: to be asked */
     bool fresh_due;              /* the catalog, by a reading that begins now */
     bool uncommitted;            /* they were changed by the transaction under way */
+    bool guarded;                /* that read protected data: its end may tell of them, too */
     struct pgcursor *cursors;    /* newest first */
     size_t n_cursors;
 };

@@ -262,6 +262,26 @@ apply_change(struct pgsession *s, const struct pgname_use *use)
     }
 }
 
+static bool
+changes_names(enum sql_kind kind)
+{
+    return kind == SQL_PREPARE || kind == SQL_DEALLOCATE || kind == SQL_DISCARD_ALL;
+}
+
+/* A cursor of that name is another one from now on: its rows count from its declaration. */
+static void
+note_cursor(struct pgsession *s, const struct pganswer *head, struct str tag)
+{
+    const struct pgstatement *statement = head->statement;
+
+    if (statement == NULL || !str_is(tag, "DECLARE CURSOR"))
+        return;
+    for (size_t i = 0; i < statement->n_uses; i++)
+        if (statement->uses[i].kind == SQL_DECLARE && statement->uses[i].at == head->statement_at)
+            err_ignore(pgnames_set(s->cursors, statement->uses[i].name,
+                                   head->view == NULL ? NULL : &head->view->object));
+}
+
 /* False if the server did another change than the one that is next. */
 static bool
 confirm_change(struct pgsession *s, struct pganswer *head, struct str tag)
@@ -274,7 +294,7 @@ confirm_change(struct pgsession *s, struct pganswer *head, struct str tag)
     if (statement == NULL)
         return false;
     while (head->changes_done < statement->n_uses &&
-           statement->uses[head->changes_done].kind == SQL_EXECUTE)
+           !changes_names(statement->uses[head->changes_done].kind))
         head->changes_done++;
     if (head->changes_done == statement->n_uses || statement->uses[head->changes_done].kind != kind)
         return false;
@@ -358,6 +378,7 @@ serve_complete(struct response *r)
         return lose_track(r);
     if (head->replacement != NULL)
         return replace_complete(r, tag);
+    note_cursor(s, head, tag);
     if (head->limited)
         pgaffected_count(s, tag, rows);
     pgdeliver_end(s);

@@ -2,7 +2,12 @@
 
 #include "protocol/postgres/redact.h"
 
-enum { ARENA_BYTES = 16 << 20, COPY_SIGNATURE_BYTES = 11, COPY_TRAILER = UINT16_MAX };
+enum {
+    ARENA_BYTES = 16 << 20,
+    COLUMN_BYTES_MIN = 19, /* of a RowDescription: a name of no bytes */
+    COPY_SIGNATURE_BYTES = 11,
+    COPY_TRAILER = UINT16_MAX,
+};
 
 static const char copy_signature[] = "PGCOPY\n\377\r\n"; /* its NUL belongs to it */
 
@@ -14,24 +19,38 @@ contradiction(const char *what)
     return fail(ERR_DENIED, "%s", what);
 }
 
+/* Whether the statement was to answer with that many columns, in that way. */
+static enum err
+check_kind(const struct pgview_part *part, enum pgrows_kind kind, size_t n)
+{
+    const struct sql_output *output = part->output;
+
+    if (!part->judged)
+        return OK;
+    if (output == NULL)
+        return contradiction("the statement was to answer no rows");
+    if ((output->kind == SQL_OUTPUT_COPY) != (kind != PGROWS_TABLE))
+        return contradiction("another kind of answer was expected");
+    if (n < output->n || (n > output->n && !output->open))
+        return contradiction("the answer has another number of columns");
+    return OK;
+}
+
 static enum err
 begin(struct pgrows *r, enum pgrows_kind kind, const struct pgview *v,
       const struct pgview_part *part, size_t n)
 {
+    enum err e;
+
     pgrows_forget(r);
+    if ((e = check_kind(part, kind, n)) != OK)
+        return e;
     if (r->arena == NULL && (r->arena = arena_new(ARENA_BYTES)) == NULL)
         return fail(ERR_NOMEM, "no memory for a description");
     r->columns = arena_array(r->arena, n + 1, sizeof(*r->columns));
     r->plans = arena_array(r->arena, n + 1, sizeof(*r->plans));
     if (r->columns == NULL || r->plans == NULL)
         return fail(ERR_LIMIT, "a description that is too large");
-    if (part->judged && part->output == NULL)
-        return contradiction("the statement was to answer no rows");
-    if (part->output != NULL && (part->output->kind == SQL_OUTPUT_COPY) != (kind != PGROWS_TABLE))
-        return contradiction("another kind of answer was expected");
-    if (part->output != NULL &&
-        (n < part->output->n || (n > part->output->n && !part->output->open)))
-        return contradiction("the answer has another number of columns");
     r->kind = kind;
     r->n = n;
     r->detectors = v->detectors;
@@ -90,6 +109,8 @@ pgrows_describe(struct pgrows *r, const struct pgview *v, const struct pgview_pa
     size_t n = cursor_u16(&in);
     enum err e;
 
+    if (cursor_left(&in) < n * COLUMN_BYTES_MIN)
+        return fail(ERR_PROTOCOL, "invalid RowDescription");
     if ((e = begin(r, PGROWS_TABLE, v, part, n)) != OK)
         return e;
     for (size_t i = 0; i < n && !in.failed; i++) {

@@ -47,7 +47,7 @@ pgsession_fatal(struct pgsession *s, enum err code, const char *sqlstate)
 enum err
 pgsession_outcome(struct pgsession *s, const struct pganswer *answer, bool unknown)
 {
-    struct outcome outcome = {.rows = answer->rows,
+    struct outcome outcome = {.rows = answer->stopped != NULL ? answer->delivered : answer->rows,
                               .bytes = answer->bytes,
                               .unknown = unknown,
                               .limit = str_from(answer->limit),
@@ -303,8 +303,9 @@ prepare(struct pgsession *s)
 {
     s->statements = pgnames_new(PGSTATEMENTS_MAX, PGSTATEMENTS_BYTES_MAX);
     s->portals = pgnames_new(PGPORTALS_MAX, PGPORTALS_BYTES_MAX);
+    s->cursors = pgnames_new(PGPORTALS_MAX, PGPORTALS_BYTES_MAX);
     s->cache = sql_cache_new(PGSQL_CACHE_BYTES, analyze);
-    if (s->statements == NULL || s->portals == NULL || s->cache == NULL)
+    if (s->statements == NULL || s->portals == NULL || s->cursors == NULL || s->cache == NULL)
         return fail(ERR_NOMEM, "no memory for the session");
     return OK;
 }
@@ -317,6 +318,7 @@ release(struct pgsession *s)
     pgrows_free(&s->rows);
     pglane_free(&s->up);
     pglane_free(&s->down);
+    pgnames_free(s->cursors);
     pgnames_free(s->portals);
     pgnames_free(s->statements);
     if (s->cache != NULL)

@@ -35,6 +35,7 @@ struct pgsession {
     struct pganswers answers;
     struct pgnames *statements; /* of struct pgstatement */
     struct pgnames *portals;    /* of struct pgportal */
+    struct pgnames *cursors;    /* of struct pgview: on whose tallies their rows count */
     struct sql_cache *cache;
     struct pgcontext context; /* what statements are analysed by */
 

@@ -6,7 +6,7 @@ static bool
 uses_names(enum sql_kind kind)
 {
     return kind == SQL_PREPARE || kind == SQL_EXECUTE || kind == SQL_DEALLOCATE ||
-           kind == SQL_DISCARD_ALL;
+           kind == SQL_DISCARD_ALL || kind == SQL_DECLARE || kind == SQL_FETCH;
 }
 
 /* DECLARE and CLOSE, wherever they stand. */
@@ -127,8 +127,11 @@ add_use(struct pgstatement *s, const struct sql_statement *statement, size_t i, 
     char *unused;
 
     use->kind = statement->kind;
+    use->at = i;
     use->name = copy(room, statement->name);
-    if (use->kind != SQL_EXECUTE)
+    s->declares = s->declares || use->kind == SQL_DECLARE;
+    s->fetches = s->fetches || use->kind == SQL_FETCH;
+    if (use->kind != SQL_EXECUTE && use->kind != SQL_DECLARE && use->kind != SQL_FETCH)
         s->changes_names = true;
     if (use->kind != SQL_PREPARE)
         return true;

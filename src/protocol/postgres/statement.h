@@ -7,9 +7,11 @@
 #include "protocol/postgres/view.h"
 #include "sql/facts.h"
 
-/* A statement that uses or changes the names of prepared statements. */
+/* A statement that uses or changes the names of prepared statements, or of cursors. */
 struct pgname_use {
-    enum sql_kind kind; /* SQL_PREPARE, SQL_EXECUTE, SQL_DEALLOCATE, SQL_DISCARD_ALL */
+    enum sql_kind kind; /* SQL_PREPARE, SQL_EXECUTE, SQL_DEALLOCATE, SQL_DISCARD_ALL; SQL_DECLARE,
+                           SQL_FETCH */
+    size_t at;          /* its number in the string */
     struct str name;
     struct pgstatement *prepared; /* SQL_PREPARE: what the name will stand for; held */
 };
@@ -37,6 +39,8 @@ struct pgstatement {
     size_t n_uses;
     struct pgfacts_summary summary;
     bool changes_names; /* PREPARE, DEALLOCATE, DISCARD ALL */
+    bool declares;      /* DECLARE */
+    bool fetches;       /* FETCH, MOVE */
     /* Where its answer comes from: output number `output` of the string's lineage, under that
      * generation of the session's context. Held; NULL without column protection. */
     const struct sql_lineage *lineage;

@@ -275,7 +275,8 @@ settled_before(const struct pgstatement *statement, size_t i)
         const struct pgname_use *use = &statement->uses[i];
 
         if (use->kind == SQL_DISCARD_ALL || (use->kind == SQL_DEALLOCATE && use->name.len == 0) ||
-            (use->kind != SQL_EXECUTE && str_equal(use->name, name)))
+            ((use->kind == SQL_PREPARE || use->kind == SQL_DEALLOCATE) &&
+             str_equal(use->name, name)))
             return true;
     }
     return false;
@@ -301,9 +302,10 @@ resolve(struct pgsession *s, const struct pgstatement *statement, int depth, str
             d->missing = statement->uses[i].name;
             return OK;
         }
-        if (meant->changes_names || meant->summary.n_copies_in > 0)
-            return fail(ERR_UNSUPPORTED, "EXECUTE of a statement that is itself COPY, PREPARE or "
-                                         "DEALLOCATE");
+        if (meant->changes_names || meant->declares || meant->fetches ||
+            meant->summary.n_copies_in > 0)
+            return fail(ERR_UNSUPPORTED, "EXECUTE of a statement that is itself COPY, PREPARE, "
+                                         "DEALLOCATE, DECLARE or FETCH");
         pgobject_hold(object);
         if ((e = add_demands(d, meant->demands, meant->n_demands)) == OK)
             e = resolve(s, meant, depth + 1, d);
@@ -383,7 +385,7 @@ note_effects(struct pgsession *s, struct pgstatement *statement,
 {
     if (summary->changes_cursors) /* DECLARE and CLOSE may give a portal's name another meaning */
         pgnames_forget_all(s->portals);
-    if (statement != NULL && statement->changes_names) {
+    if (statement != NULL && (statement->changes_names || statement->declares)) {
         pgobject_hold(&statement->object);
         answer->statement = statement;
     }
@@ -392,17 +394,51 @@ note_effects(struct pgsession *s, struct pgstatement *statement,
 /* [waits] After a statement that changes names: nothing else is judged until the server has
  * answered. */
 static enum err
-wait_for_names(struct pgsession *s, bool flush, uint64_t entry)
+wait_for_names(struct pgsession *s, uint64_t entry)
 {
-    struct buf out = buf_make(16);
-    enum err e = OK;
+    enum err e = pgwait_flush(s);
 
-    if (flush) {
-        pgwire_put_plain(&out, 'H', STR(""));
-        e = pglane_insert(&s->up, buf_str(&out));
-        buf_free(&out);
-    }
     return e == OK ? pgwait_answer(s, entry) : e;
+}
+
+/* Whether the string itself declares the cursor that use number `i` fetches from. */
+static bool
+declared_before(const struct pgstatement *statement, size_t i)
+{
+    struct str name = statement->uses[i].name;
+
+    while (i-- > 0)
+        if (statement->uses[i].kind == SQL_DECLARE && str_equal(statement->uses[i].name, name))
+            return true;
+    return false;
+}
+
+/* [waits] The rows of a cursor are one command's, over all that fetch them. Where lineage says
+ * which cursor is meant the view has its tally already. */
+static enum err
+count_together(struct pgsession *s, const struct pgstatement *statement, struct pgview *view)
+{
+    enum err e;
+
+    if (statement == NULL || !statement->fetches || view == NULL || view->lineage != NULL)
+        return OK;
+    if ((e = pgwait_idle(s)) != OK) /* what the names mean is known then */
+        return e;
+    for (size_t i = 0; e == OK && i < statement->n_uses; i++) {
+        const struct pgname_use *use = &statement->uses[i];
+        struct pgobject *cursor = pgnames_get(s->cursors, use->name);
+        struct pgportal *portal = (struct pgportal *)pgnames_get(s->portals, use->name);
+
+        if (use->kind != SQL_FETCH || declared_before(statement, i))
+            continue;
+        if (cursor == NULL && portal != NULL)
+            cursor = portal->view == NULL ? NULL : &portal->view->object;
+        if (cursor != NULL && cursor != &view->object)
+            e = pgview_follow(view, use->at, (struct pgview *)cursor, 0);
+        else if (cursor == NULL)
+            e = pgnames_set(s->cursors, use->name, &view->object);
+    }
+    return e == OK ? OK : pgsession_fatal(s, e, "53200");
 }
 
 /* [waits] Sees to what a write whose changes are limited needs before it goes on. If that cannot be
@@ -443,7 +479,7 @@ wait_for_effects(struct pgsession *s, const struct pganswer *answer, uint64_t en
     }
     if (answer->limited)
         return pgaffected_settle(s);
-    return changes ? wait_for_names(s, answer->kind == PGWIRE_OF_EXECUTE, entry) : OK;
+    return changes ? wait_for_names(s, entry) : OK;
 }
 
 /* [waits] Forwards what was admitted; if it may change what the next statement means, nothing else
@@ -460,7 +496,8 @@ run(struct request *r, struct pgstatement *statement, const struct pgfacts_summa
     uint64_t entry;
     enum err e;
 
-    if ((e = limit_write(r, summary, answer, &judgement)) != OK || judgement == JUDGED_REFUSED)
+    if ((e = count_together(s, statement, answer->view)) != OK ||
+        (e = limit_write(r, summary, answer, &judgement)) != OK || judgement == JUDGED_REFUSED)
         return e;
     view = changes_context ? pgview_hold(answer->view) : NULL;
     note_effects(s, statement, summary, answer);
@@ -565,6 +602,10 @@ make_view(struct pgsession *s, const struct sql_lineage *lineage, struct command
     if ((*out = pgview_new(lineage)) == NULL)
         return fail(ERR_NOMEM, "no memory for an answer");
     (*out)->detectors = detectors_hold(s->context.detectors);
+    if (lineage != NULL && lineage->guarded)
+        s->context.guarded = true;
+    if (s->context.guarded) /* deferred constraints are checked at the end */
+        (*out)->sanitise = true;
     for (size_t i = 0; e == OK && lineage != NULL && i < lineage->n_outputs; i++) {
         if (lineage->outputs[i].kind == SQL_OUTPUT_CURSOR)
             e = follow_cursor(s, *out, i, missing);

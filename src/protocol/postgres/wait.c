@@ -34,6 +34,20 @@ pgwait_idle(struct pgsession *s)
 }
 
 enum err
+pgwait_flush(struct pgsession *s)
+{
+    struct buf out = buf_make(16);
+    enum err e = OK;
+
+    if (pgwait_between_segments(s))
+        return OK;
+    pgwire_put_plain(&out, 'H', STR(""));
+    e = pglane_insert(&s->up, buf_str(&out));
+    buf_free(&out);
+    return e;
+}
+
+enum err
 pgwait_room(struct pgsession *s, size_t n)
 {
     enum err e;

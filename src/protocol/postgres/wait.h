@@ -14,6 +14,9 @@ enum err pgwait_answer(struct pgsession *s, uint64_t entry);
 /* [waits] Until the server owes nothing. */
 enum err pgwait_idle(struct pgsession *s);
 
+/* [waits] Has the server answer what it was given: within a segment it does so only when told. */
+enum err pgwait_flush(struct pgsession *s);
+
 /* [waits] Room for `n` more answers. */
 enum err pgwait_room(struct pgsession *s, size_t n);
 
