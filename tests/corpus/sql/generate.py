@@ -341,7 +341,7 @@ class Generator:
             return self.compound(sources, max(depth - 1, 0), type_)
         column = self.column(sources, False, [type_]) if self.chance(0.8) else None
         if column is not None:
-            return Expr(type_, column)
+            return Expr(type_, column, secret=column.secret, computed=column.secret)
         return Expr(type_, {"int": str(self.rng.randint(0, 40)), "text": "'%s'" % self.rng.choice(["a", "Lyon", "new", ""]),
                             "num": "%d.5" % self.rng.randint(0, 500), "bool": "true",
                             "date": "DATE '2024-01-%02d'" % self.rng.randint(1, 28), "json": "'{\"a\": 1}'::jsonb",
@@ -710,8 +710,10 @@ class Answer:
         return self.errors[0].get("M") if self.errors else None
 
     def seen(self, ordered):
-        """What a client can tell, for comparing; unless `ordered`, rows without their order."""
-        return ([(s.cols, s.tag, r if ordered else sorted(r, key=repr)) for s, r in zip(self.stmts, self.rows)],
+        """What a client can tell, for comparing; unless `ordered`, rows without their order, nor in
+        which part of an answer they came."""
+        rows = self.rows if ordered else sorted((row for part in self.rows for row in part), key=repr)
+        return ([(s.cols, s.tag, len(part)) for s, part in zip(self.stmts, self.rows)], rows,
                 self.notices, [(e.get("C"), e.get("M"), e.get("D"), e.get("H"), e.get("W")) for e in self.errors])
 
 
