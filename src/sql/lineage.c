@@ -714,6 +714,19 @@ demands_any(const struct sql_statement *s, class_set classes)
     return false;
 }
 
+/* Definitions; not those that only look after what there is. */
+static bool
+changes_meanings(const struct sql_statement *s)
+{
+    static const class_set meanings = CLASSES(DDL) | CLASSES(DEFINE_CODE) | CLASSES(TEMPORARY);
+
+    for (size_t i = 0; i < s->n_demands; i++)
+        if ((s->demands[i].classes & meanings) != 0 &&
+            (s->demands[i].classes & CLASSES(MAINTENANCE)) == 0)
+            return true;
+    return false;
+}
+
 /* What names mean after a statement of the string. What the end of a transaction undoes is not
  * followed. */
 static void
@@ -722,11 +735,10 @@ after_statement(struct analysis *a, const struct sql_context *context, const PgQ
 {
     static const class_set settings = CLASSES(SET) | CLASSES(CODE) | CLASSES(ADMIN) |
                                       CLASSES(TEMPORARY) | CLASSES(ROLE_CHANGE);
-    static const class_set meanings = CLASSES(DDL) | CLASSES(DEFINE_CODE) | CLASSES(TEMPORARY);
     bool undoes = s->kind == SQL_ROLLBACK || s->kind == SQL_ROLLBACK_TO;
     bool ends = undoes || s->kind == SQL_COMMIT || demands_any(s, CLASSES(TWO_PHASE));
 
-    a->stale = a->stale || undoes || demands_any(s, meanings);
+    a->stale = a->stale || undoes || changes_meanings(s);
     if (node->node_case == NODE(VARIABLE_SET_STMT) &&
         strcmp(node->variable_set_stmt->name, "search_path") == 0) {
         a->path_known = set_path(a, node->variable_set_stmt);

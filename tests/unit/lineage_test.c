@@ -7,9 +7,9 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#undef fail
 
 #include "lineage_schema.h"
+#include "lineage_text.h"
 #include "sql/facts.h"
 #include "sql_deep.h"
 
@@ -39,82 +39,6 @@ tear_down(void **state)
     arena_free(arena);
     buf_free(&block);
     return 0;
-}
-
-/* Putting a lineage into words. */
-
-static void
-put_hidden(struct buf *out, const struct sql_hidden *h)
-{
-    switch (h->how) {
-    case SQL_HIDE_NOTHING:
-        buf_put_text(out, "-");
-        break;
-    case SQL_HIDE_ALL:
-        buf_put_text(out, mask_kind_name(h->rule->kind));
-        break;
-    case SQL_HIDE_JSON:
-        buf_put_text(out, "json");
-        for (size_t i = 0; i < h->n; i++) {
-            buf_put_text(out, "[");
-            for (size_t k = 0; k < h->paths[i].n_keys; k++)
-                buf_printf(out, "%s%.*s", k == 0 ? "" : ".", STR_ARG(h->paths[i].keys[k]));
-            buf_put_text(out, "]");
-        }
-        break;
-    case SQL_HIDE_FIELDS:
-        for (size_t i = 0; i < h->n; i++) {
-            buf_put_text(out, i == 0 ? "(" : ",");
-            put_hidden(out, &h->fields[i]);
-        }
-        buf_put_text(out, ")");
-        break;
-    }
-}
-
-static void
-put_output(struct buf *out, const struct sql_output *o)
-{
-    static const char *const kinds[] = {[SQL_OUTPUT_NONE] = "none",
-                                        [SQL_OUTPUT_ROWS] = "",
-                                        [SQL_OUTPUT_COPY] = "copy ",
-                                        [SQL_OUTPUT_CURSOR] = "cursor ",
-                                        [SQL_OUTPUT_PREPARED] = "prepared "};
-
-    buf_put_text(out, kinds[o->kind]);
-    if (o->declares)
-        buf_printf(out, "%s%s", o->prepares ? "prepares " : "declares ", o->holds ? "held " : "");
-    if (o->closes)
-        buf_put_text(out, " closes ");
-    buf_put_str(out, o->name);
-    for (size_t i = 0; i < o->n; i++) {
-        if (i > 0 || o->name.len > 0)
-            buf_put_text(out, " ");
-        buf_printf(out, "%.*s=", STR_ARG(o->columns[i].name));
-        put_hidden(out, &o->columns[i].hidden);
-    }
-    if (o->open)
-        buf_put_text(out, "...");
-}
-
-static void
-put_lineage(struct buf *out, const struct sql_lineage *l)
-{
-    if (l->refusal.len > 0) {
-        if (l->sqlstate.len > 0)
-            buf_printf(out, "%.*s: ", STR_ARG(l->sqlstate));
-        else if (l->refused.len > 0)
-            buf_printf(out, "refused %.*s: ", STR_ARG(l->refused));
-        else
-            buf_put_text(out, "refused: ");
-        buf_put_str(out, l->refusal);
-        return;
-    }
-    for (size_t i = 0; i < l->n_outputs; i++) {
-        if (i > 0)
-            buf_put_text(out, " | ");
-        put_output(out, &l->outputs[i]);
-    }
 }
 
 /* A search path of names parted by commas; "?": not known. */
@@ -306,6 +230,7 @@ test_a_string_that_changes_what_names_mean_reads_nothing_more(void **state)
            "CREATE OR REPLACE FUNCTION safe_sql(int) RETURNS text LANGUAGE sql AS"
            " 'SELECT ssn FROM customers'; SELECT safe_sql(1)",
            "refused: "},
+          {P, "ANALYZE orders; TRUNCATE orders; SELECT id FROM orders", "none | none | id=-"},
           {P, "ROLLBACK; SELECT max(total) FROM orders", "refused: "},
           {P, "CREATE TABLE x (a int); CREATE INDEX ON x (a); COMMENT ON TABLE x IS 'y'; SELECT 1",
            "none | none | none | ?column?=-"});
@@ -1047,6 +972,228 @@ test_what_never_runs(void **state)
         {P, "TRUNCATE customers", "none"});
 }
 
+/* What the gateway does to the cells. */
+
+static void
+put_plan(struct buf *out, const struct mask_plan *p)
+{
+    switch (p->shape) {
+    case MASK_SHAPE_PASS:
+        buf_put_text(out, "pass");
+        break;
+    case MASK_SHAPE_VALUE:
+        buf_printf(out, "%s/%u", mask_kind_name(p->rule->kind), p->type);
+        break;
+    case MASK_SHAPE_ARRAY:
+        buf_printf(out, "[%c ", p->delimiter);
+        put_plan(out, p->element);
+        buf_put_text(out, "]");
+        break;
+    case MASK_SHAPE_ROW:
+        for (size_t i = 0; i < p->n_fields; i++) {
+            buf_put_text(out, i == 0 ? "(" : ",");
+            put_plan(out, &p->fields[i]);
+        }
+        buf_put_text(out, ")");
+        break;
+    case MASK_SHAPE_JSON:
+        buf_printf(out, "json/%u:%zu", p->type, p->n_paths);
+        break;
+    }
+}
+
+/* `sql` has one output column; `type` 0: as predicted. */
+static void
+check_plan(const char *sql, uint32_t type, const char *expected)
+{
+    struct buf out = buf_make(4096);
+    struct str schemas[10];
+    struct sql_context context = context_with(P, schemas);
+    const struct sql_output_column *column;
+    struct sql_facts facts;
+    struct mask_plan plan;
+
+    arena_reset(arena);
+    assert_int_equal(sql_analyze(str_from(sql), &context, arena, &facts), OK);
+    assert_int_equal(facts.lineage->outputs[0].n, 1);
+    column = &facts.lineage->outputs[0].columns[0];
+    assert_int_equal(
+        sql_mask_plan(shield, &column->hidden, type != 0 ? type : column->type, arena, &plan), OK);
+    put_plan(&out, &plan);
+    if (!str_is(buf_str(&out), expected))
+        fail_msg("%s: expected %s, found %.*s", sql, expected, STR_ARG(buf_str(&out)));
+    sql_lineage_release(facts.lineage);
+    buf_free(&out);
+}
+
+static void
+test_a_cell_is_masked_by_its_types_make_up(void **state)
+{
+    (void)state;
+    check_plan("SELECT id FROM customers", 0, "pass");
+    check_plan("SELECT ssn FROM customers", 0, "redact/25");
+    check_plan("SELECT salary FROM customers", 0, "fixed/1700");
+    check_plan("SELECT salary::text FROM customers", 0, "fixed/25");
+    check_plan("SELECT tags FROM customers", 0, "[, hash/25]");
+    check_plan("SELECT tags[1] FROM customers", 0, "hash/25");
+    check_plan("SELECT addr FROM customers", 0, "(redact/25,redact/25)");
+    check_plan("SELECT (addr).city FROM customers", 0, "redact/25");
+    check_plan("SELECT areas FROM places", 0, "[; redact/603]");
+    check_plan("SELECT home FROM places", 0, "email/25");
+    check_plan("SELECT homes FROM places", 0, "[, email/25]");
+    check_plan("SELECT docs FROM places", 0, "[, redact/3802]");
+    check_plan("SELECT profile FROM customers", 0, "json/3802:2");
+    check_plan("SELECT profile->>'contact' FROM customers", 0, "json/25:1");
+    check_plan("SELECT p FROM people p", 0, "(pass,hash/25)");
+    check_plan("SELECT c FROM customers c", 0,
+               "(pass,pass,email/1043,redact/25,partial/1042,null/1082,fixed/1700,[, hash/25],"
+               "(redact/25,redact/25),json/3802:2,pass,redact/25)");
+    check_plan("SELECT p FROM places p", 0,
+               "(pass,[; redact/603],email/25,[, email/25],[, redact/3802])");
+    /* Of a type that was not expected: nothing gets through. */
+    check_plan("SELECT p FROM people p", LS_RECORD, "null/0");
+    check_plan("SELECT p FROM people p", 20011, "null/0");
+    check_plan("SELECT p FROM people p", 25, "null/0");
+    check_plan("SELECT ssn FROM customers", LS_RECORD, "redact/2249");
+    check_plan("SELECT ssn FROM customers", 4000000000, "redact/4000000000");
+}
+
+static void
+test_columns_are_known_by_what_the_server_calls_their_origin(void **state)
+{
+    (void)state;
+    assert_true(shield_is_protected(shield, 20000, 4));
+    assert_false(shield_is_protected(shield, 20000, 1));
+    assert_true(shield_is_protected(shield, 20030, 2));
+    assert_false(shield_is_protected(shield, 20120, 2));
+    assert_true(shield_is_protected(shield, 4000000, 1)); /* newer than the catalog */
+    assert_true(shield_is_protected(shield, 20000, 99));
+    assert_false(shield_is_protected(shield, 1259, 99));
+}
+
+/* The snapshot as bytes. */
+
+static void
+test_a_cut_catalog_is_refused(void **state)
+{
+    struct buf copy = buf_make(CATALOG_BYTES_MAX);
+    struct catalog c;
+
+    (void)state;
+    buf_put_str(&copy, buf_str(&block));
+    assert_int_equal(catalog_open(buf_str(&copy), &c), OK);
+    for (size_t n = 0; n < block.len; n++)
+        assert_int_equal(catalog_open((struct str){copy.ptr, n}, &c), ERR_PROTOCOL);
+    buf_put_u8(&copy, 0);
+    assert_int_equal(catalog_open(buf_str(&copy), &c), ERR_PROTOCOL);
+    assert_int_equal(catalog_open((struct str){copy.ptr + 1, block.len}, &c), ERR_PROTOCOL);
+    buf_free(&copy);
+}
+
+/* Whatever is in it lies within. */
+static void
+read_all(const struct catalog *c)
+{
+    unsigned sum = 0;
+    size_t n;
+
+    for (uint32_t i = 0; i < c->n_relations; i++) {
+        const struct catalog_relation *r = &c->relations[i];
+        struct str name = catalog_text(c, r->name);
+
+        for (uint32_t k = 0; k < r->n_attributes; k++)
+            sum += (unsigned)catalog_text(c, c->attributes[r->first_attribute + k].name).len;
+        sum += name.len > 0 ? (unsigned char)name.ptr[name.len - 1] : 0U;
+        sum += (unsigned)catalog_text(c, c->namespaces[r->namespace].name).len;
+        (void)catalog_relation_named(c, r->namespace, name);
+        (void)catalog_type_of(c, r->type);
+    }
+    for (uint32_t i = 0; i < c->n_functions; i++) {
+        struct str source = catalog_text(c, c->functions[i].source);
+
+        sum += source.len > 0 ? (unsigned char)source.ptr[source.len - 1] : 0U;
+        (void)catalog_functions_named(c, catalog_text(c, c->functions[i].name), &n);
+    }
+    assert_true(sum > 0);
+}
+
+static void
+test_a_catalog_with_any_byte_changed_is_refused_or_safe(void **state)
+{
+    static const uint8_t flips[] = {0x01, 0x80, 0xff};
+    struct buf copy = buf_make(CATALOG_BYTES_MAX);
+    struct str schemas[10];
+    struct sql_facts facts;
+    struct catalog c;
+
+    (void)state;
+    buf_put_str(&copy, buf_str(&block));
+    for (size_t i = 0; i < 3 * block.len; i++) {
+        struct sql_context context = context_with(P, schemas);
+        uint8_t flip = flips[i % 3];
+
+        copy.ptr[i / 3] = (char)(copy.ptr[i / 3] ^ flip);
+        if (catalog_open(buf_str(&copy), &c) == OK) {
+            read_all(&c);
+            if (i % 97 < 3 && shield_make(&c, &ls_protection, NULL, NULL, &context.shield) == OK) {
+                arena_reset(arena);
+                if (sql_analyze(STR("SELECT *, calls_reads() FROM second_view, customers c"),
+                                &context, arena, &facts) == OK)
+                    sql_lineage_release(facts.lineage);
+                shield_free(context.shield);
+            }
+        }
+        copy.ptr[i / 3] = (char)(copy.ptr[i / 3] ^ flip);
+    }
+    buf_free(&copy);
+}
+
+/* What a statement demands, with the catalog's help. */
+
+static void
+check_demands(const char *path, const char *sql, const char *expected)
+{
+    struct buf out = buf_make(4096);
+    struct str schemas[10];
+    struct sql_context context = context_with(path, schemas);
+    struct sql_facts facts;
+
+    arena_reset(arena);
+    assert_int_equal(sql_analyze(str_from(sql), &context, arena, &facts), OK);
+    for (size_t i = 0; i < facts.n_demands; i++) {
+        const struct demand *d = &facts.demands[i];
+
+        buf_printf(&out, "%s%.*s%s%.*s", i == 0 ? "" : " ", STR_ARG(d->schema),
+                   d->schema.len > 0 ? "." : "", STR_ARG(d->name));
+    }
+    if (!str_is(buf_str(&out), expected))
+        fail_msg("%s: expected %s, found %.*s", sql, expected, STR_ARG(buf_str(&out)));
+    sql_lineage_release(facts.lineage);
+    buf_free(&out);
+}
+
+static void
+test_demands_name_what_the_server_will_find(void **state)
+{
+    (void)state;
+    check_demands(P, "SELECT id FROM customers", "public.customers");
+    check_demands("crm,public", "SELECT id FROM customers", "crm.customers");
+    check_demands("crm,public", "SELECT id FROM orders", "public.orders");
+    check_demands("crm,public", "SELECT id FROM public.customers", "public.customers");
+    check_demands("?", "SELECT id FROM customers", "customers");
+    check_demands(P, "SELECT id FROM nowhere", "nowhere");
+    check_demands("pg_temp_3,public", "SELECT id FROM scratch", "pg_temp_3.scratch");
+    check_demands(P, "SELECT relname FROM pg_class", "pg_catalog.pg_class");
+    check_demands(P, "UPDATE orders SET id = 1", "public.orders");
+    check_demands(P, "SELECT safe_plpgsql('x')", "public.safe_plpgsql");
+    check_demands("public,crm", "SELECT safe_sql(1)", "safe_sql");
+    check_demands(P, "SELECT crm.safe_sql(1)", "crm.safe_sql");
+    /* Of an extension that only computes. */
+    check_demands(P, "SELECT similarity('a', note) FROM orders WHERE note % 'x'", "public.orders");
+    check_demands(P, "SELECT opaque(1)", "public.opaque");
+    check_demands("crm", "SELECT similarity('a', 'b')", "similarity");
+}
+
 static int
 run(void)
 {
@@ -1076,6 +1223,11 @@ run(void)
         cmocka_unit_test(test_views),
         cmocka_unit_test(test_functions_are_judged_by_their_words),
         cmocka_unit_test(test_what_never_runs),
+        cmocka_unit_test(test_a_cell_is_masked_by_its_types_make_up),
+        cmocka_unit_test(test_columns_are_known_by_what_the_server_calls_their_origin),
+        cmocka_unit_test(test_a_cut_catalog_is_refused),
+        cmocka_unit_test(test_a_catalog_with_any_byte_changed_is_refused_or_safe),
+        cmocka_unit_test(test_demands_name_what_the_server_will_find),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
