@@ -104,6 +104,11 @@ bool residual_allows_anything(const struct residual *r);
 void residual_decide(const struct residual *r, const struct command *command, int64_t wall_us,
                      struct verdict *verdict);
 
+/* What column protection makes of a verdict of the rules (docs/masking.md): what they do not deny is
+ * denied if the command uses a protected column as it may not, by a rule called "protect"; what
+ * they allow becomes a MODIFY if something of its answer is masked. */
+void verdict_protect(struct verdict *verdict, const struct command *command);
+
 enum { RESIDUAL_DESCRIPTION_MAX = 400 };
 
 /* Appends one line for people, at most RESIDUAL_DESCRIPTION_MAX bytes: what the rules allow here

@@ -600,3 +600,15 @@ residual_decide(const struct residual *r, const struct command *command, int64_t
 
     residual_decide_counting(r, command, wall_us, verdict, &visited);
 }
+
+void
+verdict_protect(struct verdict *verdict, const struct command *command)
+{
+    if (verdict->kind == VERDICT_DENY)
+        return;
+    if (command->protected_use.len > 0)
+        *verdict = (struct verdict){
+            .kind = VERDICT_DENY, .rule = STR("protect"), .message = command->protected_use};
+    else if (verdict->kind == VERDICT_ALLOW && command->masked.len > 0)
+        verdict->kind = VERDICT_MODIFY;
+}
