@@ -48,8 +48,8 @@ struct keeper_session {
 
     /* What a session may still ask for: a compromised one gets no more than an honest one needs. */
     unsigned server_signatures_left;
-    unsigned cancels_left;       /* with the keys of others */
-    int64_t own_cancel_ms;       /* when it last cancelled what it runs itself */
+    unsigned cancels_left; /* with the keys of others */
+    int64_t own_cancel_ms; /* when it last cancelled what it runs itself */
 };
 
 /* --- answers -------------------------------------------------------------------------------- */

@@ -75,7 +75,7 @@ assign(struct analysis *a, const struct level *l, const struct item *target,
 static struct row
 returning(struct analysis *a, const struct level *l, PgQuery__Node **list, size_t n)
 {
-    return n == 0 ? (struct row){0} : query_targets(a, l, list, n);
+    return n == 0 ? row_none : query_targets(a, l, list, n);
 }
 
 static void

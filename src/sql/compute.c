@@ -207,7 +207,7 @@ compute_star(struct analysis *a, const struct level *l, const PgQuery__Node *nod
         if (node->column_ref->n_fields == 1)
             return everything(a, l);
         item = names_item(a, l, node->column_ref->fields, node->column_ref->n_fields - 1);
-        return item == NULL ? (struct row){0} : item->row;
+        return item == NULL ? row_none : item->row;
     }
     if (node->node_case == NODE(A_INDIRECTION) &&
         ends_with_star(node->a_indirection->indirection, node->a_indirection->n_indirection))

@@ -39,6 +39,8 @@ struct row {
     bool open; /* may have more columns, all of them free */
 };
 
+static const struct row row_none;
+
 /* Something in FROM. */
 struct item {
     struct str name; /* alias; empty: none */

@@ -504,7 +504,9 @@ from_item(struct analysis *a, struct level *l, const PgQuery__Node *node)
     switch (node->node_case) {
     case NODE(RANGE_VAR):
         item = from_relation(a, l, node->range_var);
-        return item == NULL ? (struct source){0} : (struct source){names_of(a, item), item};
+        if (item == NULL)
+            return (struct source){0};
+        return (struct source){names_of(a, item), item};
     case NODE(RANGE_SUBSELECT):
         return subselect(a, l, node->range_subselect);
     case NODE(RANGE_FUNCTION):

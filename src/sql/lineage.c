@@ -187,7 +187,7 @@ copy(struct analysis *a, const PgQuery__CopyStmt *s)
     if (s->relation != NULL && (item = from_relation(a, &l, s->relation)) == NULL)
         return d;
     if (s->is_from) {
-        struct row row = item == NULL ? (struct row){0} : copied_columns(a, item, s);
+        struct row row = item == NULL ? row_none : copied_columns(a, item, s);
         struct level at = {0};
 
         if (item == NULL || a->failed)
@@ -277,6 +277,7 @@ create_as(struct analysis *a, const PgQuery__Node *query)
 static struct draft
 statement(struct analysis *a, const PgQuery__Node *node)
 {
+    PgQuery__Node call = {.node_case = NODE(FUNC_CALL)};
     const struct level l = {0};
     struct draft d = {0};
     struct row row;
@@ -330,9 +331,8 @@ statement(struct analysis *a, const PgQuery__Node *node)
     case NODE(VARIABLE_SHOW_STMT):
         return (struct draft){.kind = SQL_OUTPUT_ROWS, .row = {.open = true}, .free_rows = true};
     case NODE(CALL_STMT):
-        (void)compute(
-            a, &l,
-            &(PgQuery__Node){.node_case = NODE(FUNC_CALL), .func_call = node->call_stmt->funccall});
+        call.func_call = node->call_stmt->funccall;
+        (void)compute(a, &l, &call);
         return (struct draft){.kind = SQL_OUTPUT_ROWS, .row = {.open = true}};
     case NODE(DO_STMT):
         flow_refuse_because(a, "DO runs code that cannot be looked into, and column protection is "

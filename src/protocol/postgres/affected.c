@@ -98,8 +98,12 @@ send_entry(struct pgsession *s, struct pganswer *answer, struct str text)
     struct buf out = buf_make(512);
     enum err e;
 
-    if ((e = pgwait_room(s, 1)) != OK)
+    if ((e = pgwait_room(s, 1)) != OK) {
+        pgrefusal_free(answer->refusal);
+        pgrefusal_free(answer->replacement);
+        pgview_release(answer->view);
         return e;
+    }
     pganswers_push(&s->answers, answer);
     if (answer->kind == PGWIRE_OF_QUERY) {
         pgwire_put_query(&out, text);
