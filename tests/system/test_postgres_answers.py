@@ -47,7 +47,7 @@ def test_too_many_rows_are_an_error_and_the_session_goes_on(limited, people):
     with contextlib.closing(limited.connect(database=people)) as c, c.cursor() as cursor:
         for _ in range(5):
             message = refused(cursor, "SELECT repeat('x', 10000), i FROM generate_series(1, 100000) i")
-            assert 'limit "rows_per_command" of rule "a little": more than 100 rows' in message
+            assert 'limit "rows_per_command": more than 100 rows' in message
             cursor.execute("SELECT id FROM people LIMIT 100")
             assert cursor.rowcount == 100
     for record in limited.records(5, type="command_outcome", limit="rows_per_command"):
