@@ -143,6 +143,12 @@ gate_protection(const struct gate *g)
     return g->newest->protection;
 }
 
+bool
+gate_is_read_only(const struct gate *g)
+{
+    return residual_is_read_only(g->newest->residual);
+}
+
 uint64_t
 gate_edition(const struct gate *g)
 {

@@ -155,3 +155,12 @@ def test_protected_columns_by_the_extended_protocol_without_describe(masked, peo
     client.close()
     assert [kind for kind, _ in answer] == [b"1", b"2", b"D", b"C", b"Z"]
     assert b"***" in answer[2][1] and b"078" not in answer[2][1]
+
+
+def test_a_read_only_session_is_so_at_the_target_too(gateway, people):
+    g = gateway({"policies": [{"name": "look", "allow": ["read", "session"],
+                               "limits": {"read_only": True}}]})
+    with contextlib.closing(g.connect(database=people)) as c, c.cursor() as cursor:
+        cursor.execute("SHOW default_transaction_read_only")
+        assert cursor.fetchone() == ("on",)
+        refused(cursor, "DELETE FROM people WHERE id = 1", "42501")
