@@ -1182,6 +1182,17 @@ test_demands_name_what_the_server_will_find(void **state)
     check_demands("crm,public", "SELECT id FROM public.customers", "public.customers");
     check_demands("?", "SELECT id FROM customers", "customers");
     check_demands(P, "SELECT id FROM nowhere", "nowhere");
+    check_demands(P, "SELECT 1; SELECT id FROM customers", " public.customers");
+    /* What an earlier statement of the string may have changed. */
+    check_demands(P, "SET search_path = crm; SELECT id FROM customers", "search_path customers");
+    check_demands(P, "SELECT set_config('search_path', 'crm', true); SELECT id FROM customers",
+                  "search_path customers");
+    check_demands(P, "SET ROLE x; SELECT id FROM customers", "x customers");
+    check_demands(P, "CREATE TEMP TABLE fresh (id int); SELECT id FROM customers",
+                  "fresh customers");
+    check_demands(P, "ROLLBACK; SELECT id FROM customers", " customers");
+    check_demands("crm,public", "DROP TABLE crm.customers; SELECT id FROM customers",
+                  "crm.customers customers");
     check_demands("pg_temp_3,public", "SELECT id FROM scratch", "pg_temp_3.scratch");
     check_demands(P, "SELECT relname FROM pg_class", "pg_catalog.pg_class");
     check_demands(P, "UPDATE orders SET id = 1", "public.orders");
