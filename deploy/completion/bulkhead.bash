@@ -38,10 +38,11 @@ _bulkhead()
     else
         case $command in
         serve | check | status | kill) words='--config --help' ;;
-        catalog) words='--resource --database --config --help' ;;
+        catalog) words='--resource --database --output --config --help' ;;
         sessions) words='--json --config --help' ;;
         schema) words='--json --markdown --help' ;;
-        explain) words='--as --resource --sql --database --source --at --issuer --config --help' ;;
+        explain) words='--as --resource --sql --database --search-path --catalog --source --at --issuer
+            --config --help' ;;
         token)
             if [ "$COMP_CWORD" -eq 2 ]; then
                 words='issue revoke keys'

@@ -41,7 +41,7 @@ _bulkhead() {
             '--sql[statements]:text:' '--database[name]:name:' '--source[address]:address:' \
             '--at[time]:time:' '--issuer[name]:name:' ;;
     kill) _arguments '2:session:_bulkhead_sessions' $config ;;
-    catalog) _arguments $config '--resource[name]:name:' '--database[name]:name:' ;;
+    catalog) _arguments $config '--resource[name]:name:' '--database[name]:name:' '--output[file]:file:_files' ;;
     sessions) _arguments '--json[every field]' $config ;;
     schema) _arguments '--json[JSON Schema]' '--markdown[reference]' ;;
     *) _arguments $config ;;

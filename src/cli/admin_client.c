@@ -28,13 +28,20 @@ int
 admin_client_ask(const char *config_path, const struct ipc_admin_request *request,
                  void (*line)(struct str text, void *arg), void *arg)
 {
+    return admin_client_ask_for_file(config_path, request, line, arg, NULL);
+}
+
+int
+admin_client_ask_for_file(const char *config_path, const struct ipc_admin_request *request,
+                          void (*line)(struct str text, void *arg), void *arg, int *fd)
+{
     struct arena *arena = arena_new(CONFIG_ARENA_MAX);
     struct str directory;
     enum err e = arena == NULL ? fail(ERR_NOMEM, "no memory")
                                : find_runtime_directory(config_path, arena, &directory);
 
     if (e == OK)
-        e = ipc_admin_ask(directory, request, line, arg);
+        e = ipc_admin_ask(directory, request, line, arg, fd);
     if (e != OK)
         fprintf(stderr, "bulkhead: %s\n", err_text());
     arena_free(arena);

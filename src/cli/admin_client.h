@@ -8,6 +8,9 @@
  * error what went wrong. Returns the exit status. */
 int admin_client_ask(const char *config_path, const struct ipc_admin_request *request,
                      void (*line)(struct str text, void *arg), void *arg);
+/* The same, and the descriptor that came with the answer: ipc_admin_ask(). */
+int admin_client_ask_for_file(const char *config_path, const struct ipc_admin_request *request,
+                              void (*line)(struct str text, void *arg), void *arg, int *fd);
 
 /* Writes a line to standard output, control characters shown as '?'. For `line` above. */
 void admin_client_print(struct str text, void *arg);

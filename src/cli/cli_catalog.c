@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -6,13 +7,14 @@
 #include "cli/cli.h"
 
 static const char usage[] =
-    "usage: bulkhead catalog --resource R [--database D] [--config FILE]\n"
+    "usage: bulkhead catalog --resource R [--database D] [--output FILE] [--config FILE]\n"
     "\n"
     "Has the running gateway read the catalog of a target's database, as it does for sessions,\n"
     "and says what it found, or why it cannot.\n"
     "\n"
     "  --resource R    whose target\n"
-    "  --database D    default: the resource's\n";
+    "  --database D    default: the resource's\n"
+    "  --output FILE   keeps it, for bulkhead explain --catalog\n";
 
 static void
 print_field(struct str line, void *arg)
@@ -27,14 +29,13 @@ print_field(struct str line, void *arg)
 
 /* False: `*status` is the exit status. */
 static bool
-parse_options(int argc, char **argv, struct ipc_admin_request *request, const char **config,
-              int *status)
+parse_options(int argc, char **argv, struct ipc_admin_request *request, const char **output,
+              const char **config, int *status)
 {
-    static const struct option options[] = {{"resource", required_argument, NULL, 'r'},
-                                            {"database", required_argument, NULL, 'd'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"resource", required_argument, NULL, 'r'}, {"database", required_argument, NULL, 'd'},
+        {"output", required_argument, NULL, 'o'},   {"config", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},           {0}};
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -42,6 +43,8 @@ parse_options(int argc, char **argv, struct ipc_admin_request *request, const ch
             request->subject = str_from(optarg);
         } else if (option == 'd') {
             request->database = str_from(optarg);
+        } else if (option == 'o') {
+            *output = optarg;
         } else if (option == 'c') {
             *config = optarg;
         } else {
@@ -57,14 +60,38 @@ parse_options(int argc, char **argv, struct ipc_admin_request *request, const ch
     return false;
 }
 
+static int
+save(int from, const char *path)
+{
+    int to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    char bytes[4096];
+    ssize_t n = -1;
+
+    while (to >= 0 && (n = read(from, bytes, sizeof(bytes))) > 0)
+        if (write(to, bytes, (size_t)n) != n) {
+            n = -1;
+            break;
+        }
+    if (n < 0)
+        fprintf(stderr, "bulkhead catalog: cannot write %s: %m\n", path);
+    if (to >= 0 && close(to) != 0)
+        n = -1;
+    return n < 0 ? CLI_FAILED : CLI_OK;
+}
+
 int
 cli_catalog(int argc, char **argv)
 {
     struct ipc_admin_request request = {.verb = STR_INIT("catalog")};
-    const char *config = cli_default_config();
-    int status;
+    const char *config = cli_default_config(), *output = NULL;
+    int status, fd;
 
-    if (!parse_options(argc, argv, &request, &config, &status))
+    if (!parse_options(argc, argv, &request, &output, &config, &status))
         return status;
-    return admin_client_ask(config, &request, print_field, NULL);
+    status = admin_client_ask_for_file(config, &request, print_field, NULL, &fd);
+    if (status == CLI_OK && output != NULL)
+        status = save(fd, output);
+    if (fd >= 0)
+        close(fd);
+    return status;
 }

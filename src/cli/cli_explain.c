@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cli/explain_lineage.h"
+#include "cli/options.h"
 #include "config/config.h"
 #include "fiber/fiber.h"
 #include "identity/jwt.h"
@@ -35,6 +37,9 @@ static const char usage[] =
     "  --resource NAME  the resource, as the configuration names it\n"
     "  --sql TEXT       the statements to decide; without it: what is allowed there at all\n"
     "  --database NAME  where they would run; default: the resource's\n"
+    "  --search-path P  schemas apart by commas; default: public\n"
+    "  --catalog FILE   what names mean there (bulkhead catalog --output); default: asks the\n"
+    "                   running gateway. Needed where columns are protected\n"
     "  --source IP      where the client is; default: 127.0.0.1\n"
     "  --at TIME        when, such as 2026-01-31T08:00:00Z; default: now\n"
     "  --issuer NAME    the issuer, as the configuration names it; default: by the claim iss\n"
@@ -44,7 +49,7 @@ static const char usage[] =
 
 /* What was asked. */
 struct question {
-    const char *claims, *resource, *sql, *database, *issuer, *config;
+    const char *claims, *resource, *sql, *database, *issuer, *config, *search_path, *catalog;
     struct in6_addr source;
     int64_t wall_us;
 };
@@ -111,11 +116,18 @@ static int
 read_question(int argc, char **argv, struct question *q, bool *done)
 {
     static const struct option options[] = {
-        {"as", required_argument, NULL, 'a'},     {"resource", required_argument, NULL, 'r'},
-        {"sql", required_argument, NULL, 's'},    {"database", required_argument, NULL, 'd'},
-        {"source", required_argument, NULL, 'f'}, {"at", required_argument, NULL, 't'},
-        {"issuer", required_argument, NULL, 'i'}, {"config", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},         {0},
+        {"as", required_argument, NULL, 'a'},
+        {"resource", required_argument, NULL, 'r'},
+        {"sql", required_argument, NULL, 's'},
+        {"database", required_argument, NULL, 'd'},
+        {"source", required_argument, NULL, 'f'},
+        {"at", required_argument, NULL, 't'},
+        {"issuer", required_argument, NULL, 'i'},
+        {"config", required_argument, NULL, 'c'},
+        {"search-path", required_argument, NULL, 'p'},
+        {"catalog", required_argument, NULL, 'g'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     const char *source = "127.0.0.1", *at = NULL;
     int option;
@@ -148,6 +160,12 @@ read_question(int argc, char **argv, struct question *q, bool *done)
             break;
         case 'c':
             q->config = optarg;
+            break;
+        case 'p':
+            q->search_path = optarg;
+            break;
+        case 'g':
+            q->catalog = optarg;
             break;
         case 'h':
             fputs(usage, stdout);
@@ -288,23 +306,11 @@ set_scene(const struct question *q, struct scene *scene)
 
 /* --- the answer --------------------------------------------------------------------------- */
 
-/* Texts of other people: without what could move the cursor of a terminal. Returns the bytes. */
-static int
-print_str(struct str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-
-        putchar(c < 0x20 || c == 0x7f ? '?' : c);
-    }
-    return (int)s.len;
-}
-
 static void
 print_field(const char *name, struct str value)
 {
     printf("%-11s", name);
-    print_str(value);
+    cli_print_padded(value, 0);
     putchar('\n');
 }
 
@@ -319,18 +325,18 @@ print_scene(const struct question *q, const struct scene *scene)
     else
         inet_ntop(AF_INET6, &q->source, source, sizeof(source));
     printf("principal: ");
-    print_str(scene->principal.subject);
+    cli_print_padded(scene->principal.subject, 0);
     printf(" of issuer ");
-    print_str(scene->principal.issuer);
+    cli_print_padded(scene->principal.issuer, 0);
     for (size_t i = 0; i < scene->principal.groups.n; i++) {
         printf(i == 0 ? ", groups " : ", ");
-        print_str(scene->principal.groups.items[i]);
+        cli_print_padded(scene->principal.groups.items[i], 0);
     }
     printf("\nresource:  ");
-    print_str(scene->resource->name);
+    cli_print_padded(scene->resource->name, 0);
     if (scene->database.len != 0) {
         printf(", database ");
-        print_str(scene->database);
+        cli_print_padded(scene->database, 0);
     }
     printf("\nwhen:      %s from %s\n", at, source);
 }
@@ -355,6 +361,8 @@ print_verdict(const struct verdict *v)
         reason = "no rule allows this name in every schema; name its schema";
     else if (v->rule.len == 0)
         reason = "no rule allows it";
+    else if (v->kind == VERDICT_MODIFY)
+        reason = "rules allow it, and protected columns in the answer are masked";
     else if (v->kind != VERDICT_ALLOW)
         reason = "the rule is about what the command does";
     print_field("reason:",
@@ -381,10 +389,10 @@ print_object(const struct demand *d)
     }
     printf("%s ", object_kind_name(d->kind));
     if (d->schema.len != 0) {
-        print_str(d->schema);
+        cli_print_padded(d->schema, 0);
         putchar('.');
     }
-    print_str(d->name);
+    cli_print_padded(d->name, 0);
 }
 
 /* One line: the effect, what the rules say to this demand alone, the object, narrower classes. */
@@ -394,14 +402,12 @@ print_demand(const struct question *q, const struct scene *scene, const struct d
     struct command alone = {.database = scene->database, .demands = d, .n_demands = 1};
     class_set effect = d->classes & CLASS_EFFECTS_MASK, named = d->classes & ~CLASS_EFFECTS_MASK;
     struct verdict v;
-    int rule_bytes;
 
     residual_decide(scene->residual, &alone, q->wall_us, &v);
     printf("  %-*s %-*s ", EFFECT_WIDTH,
            effect == 0 ? "-" : class_infos[__builtin_ctzll(effect)].name, VERDICT_WIDTH,
            verdict_kind_name(v.kind));
-    rule_bytes = print_str(v.rule.len != 0 ? v.rule : STR("-"));
-    printf("%*s ", rule_bytes < RULE_WIDTH ? RULE_WIDTH - rule_bytes : 0, "");
+    cli_print_padded(v.rule.len != 0 ? v.rule : STR("-"), RULE_WIDTH);
     print_object(d);
     for (const char *before = " ("; named != 0; named &= named - 1, before = ", ")
         printf("%s%s%s", before, class_infos[__builtin_ctzll(named)].name,
@@ -442,6 +448,7 @@ token_covers(const struct scene *scene)
 
 struct analysis {
     struct str text;
+    const struct sql_context *context;
     struct arena *arena;
     struct sql_facts facts;
     enum err e;
@@ -452,32 +459,77 @@ analyze(void *arg)
 {
     struct analysis *a = arg;
 
-    a->e = sql_analyze(a->text, NULL, a->arena, &a->facts);
+    a->e = sql_analyze(a->text, a->context, a->arena, &a->facts);
 }
 
+/* What is wrong with the statement itself: as far as rules do not come into it. */
+static int
+refuse_statement(struct str why)
+{
+    print_field("verdict:", STR("deny"));
+    print_field("rule:", STR("none"));
+    print_field("reason:", why);
+    return CLI_FAILED;
+}
+
+static int
+print_decision(const struct question *q, const struct scene *scene, const struct analysis *a)
+{
+    const struct sql_lineage *l = a->facts.lineage;
+    struct command command = {.text = a->text,
+                              .database = scene->database,
+                              .demands = a->facts.demands,
+                              .n_demands = a->facts.n_demands};
+    struct verdict v;
+
+    if (l != NULL && l->sqlstate.len > 0)
+        return refuse_statement(l->refusal);
+    if (l != NULL) {
+        command.protected_use = l->refusal;
+        command.masked = l->masked;
+    }
+    residual_decide(scene->residual, &command, q->wall_us, &v);
+    verdict_protect(&v, &command);
+    print_verdict(&v);
+    if (v.kind == VERDICT_MODIFY)
+        print_field("masked:", command.masked);
+    print_limits(&v.limits);
+    if (v.kind != VERDICT_ALLOW && v.kind != VERDICT_MODIFY)
+        print_allowed(q, scene);
+    print_demands(q, scene, &command);
+    if (l != NULL && l->refusal.len == 0)
+        explain_print_lineage(l);
+    return v.kind == VERDICT_ALLOW || v.kind == VERDICT_MODIFY ? CLI_OK : CLI_FAILED;
+}
+
+/* Where columns are protected nothing is called allowed without the catalog. */
 static int
 explain_sql(const struct question *q, const struct scene *scene)
 {
     struct analysis a = {.text = str_from(q->sql), .arena = scene->arena};
-    struct command command = {.text = a.text, .database = scene->database};
-    struct verdict v;
+    struct explain_catalog catalog = {0};
+    bool needs_catalog = scene->resource->n_protect > 0, has_catalog = false;
+    int status;
 
-    fiber_call_deep(analyze, &a);
-    if (a.e != OK) {
-        print_field("verdict:", STR("deny"));
-        print_field("rule:", STR("none"));
-        print_field("reason:", str_from(err_text()));
-        return CLI_FAILED;
+    if (needs_catalog) {
+        has_catalog = explain_catalog_open(&catalog, q->catalog, q->config, scene->resource,
+                                           scene->database, q->search_path, scene->arena) == OK;
+        if (has_catalog)
+            a.context = &catalog.context;
+        else
+            print_field("protection:", str_from(err_text()));
     }
-    command.demands = a.facts.demands;
-    command.n_demands = a.facts.n_demands;
-    residual_decide(scene->residual, &command, q->wall_us, &v);
-    print_verdict(&v);
-    print_limits(&v.limits);
-    if (v.kind != VERDICT_ALLOW)
-        print_allowed(q, scene);
-    print_demands(q, scene, &command);
-    return v.kind == VERDICT_ALLOW ? CLI_OK : CLI_FAILED;
+    fiber_call_deep(analyze, &a);
+    status = a.e != OK ? refuse_statement(str_from(err_text())) : print_decision(q, scene, &a);
+    if (needs_catalog && !has_catalog) {
+        printf("\nColumns are protected here, and what that means for this statement was not "
+               "considered.\nStart the gateway, or give --catalog FILE.\n");
+        status = CLI_FAILED;
+    }
+    if (a.e == OK)
+        sql_lineage_release(a.facts.lineage);
+    explain_catalog_close(&catalog);
+    return status;
 }
 
 static int

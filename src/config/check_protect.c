@@ -1,7 +1,7 @@
 /* Protected columns and detectors: entries as they were written become rules. */
 #include "config/check.h"
 
-#include "mask/names.h"
+#include "mask/detect.h"
 
 enum { PATTERN_BYTES_MAX = 1024, PARTS_MAX = 3, PATH_KEYS_MAX = PROTECT_PATH_MAX };
 
@@ -238,17 +238,40 @@ check_protect(struct problems *p, struct config_resource *resource, const struct
 
 /* Detectors */
 
+static bool
+is_builtin(struct str name)
+{
+    size_t i = 0;
+
+    while (detect_builtin[i] != NULL && !str_is(name, detect_builtin[i]))
+        i++;
+    return detect_builtin[i] != NULL;
+}
+
+/* Whether the pattern is one is seen here, where the file and the line are known. */
+static void
+check_pattern(struct problems *p, const struct detect_rule *rule, const struct node *pattern)
+{
+    struct detectors *compiled = NULL;
+    enum err e = detectors_compile(rule, 1, &compiled);
+
+    if (e == ERR_NOMEM)
+        p->out_of_memory = true;
+    else if (e != OK)
+        problem_error(p, pattern->mark, NULL, "%s", err_text());
+    detectors_free(compiled);
+}
+
 static void
 check_own_detector(struct problems *p, const struct detect_rule *rule, const struct node *node)
 {
     const struct node *name = node_get(node, "name"), *pattern = node_get(node, "pattern");
 
-    if (name != NULL && mask_detector_known(rule->name))
+    if (name != NULL && is_builtin(rule->name))
         problem_error(p, name->mark, "give yours another name",
                       "%s is the name of a built-in detector", problem_quote(p, rule->name));
-    if (pattern != NULL && rule->pattern.len > PATTERN_BYTES_MAX)
-        problem_error(p, pattern->mark, NULL, "'pattern' is longer than %d bytes",
-                      PATTERN_BYTES_MAX);
+    if (pattern != NULL && rule->pattern.len > 0)
+        check_pattern(p, rule, pattern);
 }
 
 static void

@@ -143,6 +143,12 @@ gate_protection(const struct gate *g)
     return g->newest->protection;
 }
 
+bool
+gate_is_read_only(const struct gate *g)
+{
+    return residual_is_read_only(g->newest->residual);
+}
+
 uint64_t
 gate_edition(const struct gate *g)
 {
@@ -270,13 +276,7 @@ static void
 decide(const struct gate *g, const struct command *command, struct verdict *v)
 {
     residual_decide(g->in_force->residual, command, clock_wall_us(), v);
-    if (v->kind == VERDICT_DENY)
-        return;
-    if (command->protected_use.len > 0)
-        *v = (struct verdict){
-            .kind = VERDICT_DENY, .rule = STR("protect"), .message = command->protected_use};
-    else if (v->kind == VERDICT_ALLOW && command->masked.len > 0)
-        v->kind = VERDICT_MODIFY;
+    verdict_protect(v, command);
 }
 
 enum err

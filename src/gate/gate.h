@@ -76,6 +76,9 @@ enum err gate_note(struct gate *g, struct str event, struct str text);
 const struct protection *gate_protection(const struct gate *g);
 uint64_t gate_edition(const struct gate *g);
 
+/* Whether no command that writes can run: residual_is_read_only(). */
+bool gate_is_read_only(const struct gate *g);
+
 /* The budget of the whole session: how many rows may still be delivered under these limits,
  * UINT64_MAX if there is no such limit. A protocol counts rows as it delivers them, under whatever
  * limits. */

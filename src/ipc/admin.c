@@ -42,7 +42,7 @@ receive(int fd, struct ipc_packet *packet)
 }
 
 static enum err
-read_answer(int fd, void (*line)(struct str text, void *arg), void *arg)
+read_answer(int fd, void (*line)(struct str text, void *arg), void *arg, int *taken)
 {
     struct ipc_packet *packet = calloc(1, sizeof(*packet));
     enum err e = packet == NULL ? fail(ERR_NOMEM, "no memory for the answer") : OK;
@@ -53,18 +53,24 @@ read_answer(int fd, void (*line)(struct str text, void *arg), void *arg)
         e = fail(ERR_PROTOCOL, "unexpected message %s", ipc_type_name(packet->type));
     if (e == OK && !packet->message.admin_end.ok)
         e = fail(ERR_DENIED, "%.*s", STR_ARG(packet->message.admin_end.text));
+    if (taken != NULL)
+        *taken = e == OK ? ipc_take_fd(packet, 0) : -1;
+    if (packet != NULL)
+        ipc_packet_clear(packet);
     free(packet);
     return e;
 }
 
 enum err
 ipc_admin_ask(struct str runtime_directory, const struct ipc_admin_request *request,
-              void (*line)(struct str text, void *arg), void *arg)
+              void (*line)(struct str text, void *arg), void *arg, int *taken)
 {
     struct sockaddr_un address;
     int fd;
     enum err e;
 
+    if (taken != NULL)
+        *taken = -1;
     if ((e = ipc_admin_address(runtime_directory, &address)) != OK)
         return e;
     if ((fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)) < 0)
@@ -74,7 +80,7 @@ ipc_admin_ask(struct str runtime_directory, const struct ipc_admin_request *requ
                        "cannot reach the gateway (does it run, with this configuration?) at %s",
                        address.sun_path);
     else if ((e = ipc_send(fd, IPC_TYPE_ADMIN_REQUEST, request, NULL, 0)) == OK)
-        e = read_answer(fd, line, arg);
+        e = read_answer(fd, line, arg, taken);
     close(fd);
     return e;
 }

@@ -9,9 +9,11 @@
 /* The address of the socket in a runtime directory. ERR_LIMIT: the path is too long. */
 enum err ipc_admin_address(struct str runtime_directory, struct sockaddr_un *out);
 
-/* Asks a running gateway, giving each line of the answer to `line`. ERR_UNAVAILABLE: no gateway
- * runs there, or we may not talk to it; ERR_DENIED: it refused, err_text() has its words. */
+/* Asks a running gateway, giving each line of the answer to `line`, and the descriptor that came
+ * with its end, the caller's then, to `*fd` (may be NULL; -1: none came). ERR_UNAVAILABLE: no
+ * gateway runs there, or we may not talk to it; ERR_DENIED: it refused, err_text() has its words.
+ */
 enum err ipc_admin_ask(struct str runtime_directory, const struct ipc_admin_request *request,
-                       void (*line)(struct str text, void *arg), void *arg);
+                       void (*line)(struct str text, void *arg), void *arg, int *fd);
 
 #endif

@@ -46,11 +46,17 @@ send_line(const struct request *r, struct str line)
 }
 
 static void
-finish(const struct request *r, enum err e)
+finish_with(const struct request *r, enum err e, int fd)
 {
     struct ipc_admin_end message = {.ok = e == OK, .text = str_from(e == OK ? "" : err_text())};
 
-    err_ignore(ipc_send(r->client, IPC_TYPE_ADMIN_END, &message, NULL, 0));
+    err_ignore(ipc_send(r->client, IPC_TYPE_ADMIN_END, &message, &fd, fd >= 0 ? 1 : 0));
+}
+
+static void
+finish(const struct request *r, enum err e)
+{
+    finish_with(r, e, -1);
 }
 
 /* An act is recorded before it is done; without a record it is not done. */
@@ -211,7 +217,7 @@ read_for_operator(void *arg)
 {
     struct catalog_request *c = arg;
     struct request r = {.keeper = c->keeper, .client = c->client};
-    struct catalog_snapshot snapshot;
+    struct catalog_snapshot snapshot = {.fd = -1};
     struct fiber *saying = NULL;
     enum err e;
 
@@ -223,7 +229,7 @@ read_for_operator(void *arg)
     fiber_condition_signal(&c->changed);
     if (saying != NULL)
         fiber_join(saying);
-    finish(&r, e);
+    finish_with(&r, e, e == OK ? snapshot.fd : -1);
     close(c->client);
     free(c);
 }

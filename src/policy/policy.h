@@ -95,6 +95,11 @@ void residual_free(struct residual *r);
  * A deny without further conditions leaves nothing. */
 bool residual_allows_anything(const struct residual *r);
 
+/* Whether no command that writes can run: a rule without further conditions says read_only for
+ * every class, or none allows more than reading and one says read_only. For telling the target too.
+ */
+bool residual_is_read_only(const struct residual *r);
+
 /* Decides one command at `wall_us`, as described above. A command without demands is denied.
  * The verdict names the first rule, in the order of the configuration, of the decisive kind on
  * the decisive demand; for ALLOW the one that permits the first demand; for a DENY by a limit the
@@ -103,6 +108,11 @@ bool residual_allows_anything(const struct residual *r);
  * `verdict` borrows from `r` and `command`. */
 void residual_decide(const struct residual *r, const struct command *command, int64_t wall_us,
                      struct verdict *verdict);
+
+/* What column protection makes of a verdict of the rules (docs/masking.md): what they do not deny
+ * is denied if the command uses a protected column as it may not, by a rule called "protect"; what
+ * they allow becomes a MODIFY if something of its answer is masked. */
+void verdict_protect(struct verdict *verdict, const struct command *command);
 
 enum { RESIDUAL_DESCRIPTION_MAX = 400 };
 

@@ -232,6 +232,28 @@ residual_allows_anything(const struct residual *r)
     return any;
 }
 
+/* What read_only leaves. */
+#define ONLY_READS (CLASSES(READ) | CLASSES(SESSION))
+
+bool
+residual_is_read_only(const struct residual *r)
+{
+    bool only_reads = true, says_so = false;
+
+    for (uint32_t rank = 0; rank < r->n; rank++) {
+        const struct residual_rule *rule = r->ranked[rank];
+
+        if (rule->verdict == VERDICT_DENY)
+            continue;
+        if (rule->limits.read_only && rule->classes == 0 && rule->n_times == 0 &&
+            residual_rule_is_broad(rule))
+            return true;
+        only_reads = only_reads && rule->classes != 0 && (rule->classes & ~ONLY_READS) == 0;
+        says_so = says_so || rule->limits.read_only;
+    }
+    return only_reads && says_so;
+}
+
 /* --- deciding ----------------------------------------------------------------------------- */
 
 /* How a rule stands to a demand (policy.h, "What a rule means"). */
@@ -599,4 +621,16 @@ residual_decide(const struct residual *r, const struct command *command, int64_t
     size_t visited = 0;
 
     residual_decide_counting(r, command, wall_us, verdict, &visited);
+}
+
+void
+verdict_protect(struct verdict *verdict, const struct command *command)
+{
+    if (verdict->kind == VERDICT_DENY)
+        return;
+    if (command->protected_use.len > 0)
+        *verdict = (struct verdict){
+            .kind = VERDICT_DENY, .rule = STR("protect"), .message = command->protected_use};
+    else if (verdict->kind == VERDICT_ALLOW && command->masked.len > 0)
+        verdict->kind = VERDICT_MODIFY;
 }

@@ -178,7 +178,6 @@ keeps_meanings(const struct sql_statement *s, const struct sql_context *context)
 {
     static const class_set changes = CLASSES(SET) | CLASSES(ROLE_CHANGE) | CLASSES(CODE) |
                                      CLASSES(ADMIN) | CLASSES(DDL) | CLASSES(TEMPORARY);
-
     bool ends = s->kind == SQL_ROLLBACK || s->kind == SQL_ROLLBACK_TO || s->kind == SQL_COMMIT;
 
     if (s->kind == SQL_SET || s->kind == SQL_DISCARD_ALL || (ends && context->path_uncommitted))

@@ -47,7 +47,7 @@ def test_too_many_rows_are_an_error_and_the_session_goes_on(limited, people):
     with contextlib.closing(limited.connect(database=people)) as c, c.cursor() as cursor:
         for _ in range(5):
             message = refused(cursor, "SELECT repeat('x', 10000), i FROM generate_series(1, 100000) i")
-            assert 'limit "rows_per_command" of rule "a little": more than 100 rows' in message
+            assert 'limit "rows_per_command": more than 100 rows' in message
             cursor.execute("SELECT id FROM people LIMIT 100")
             assert cursor.rowcount == 100
     for record in limited.records(5, type="command_outcome", limit="rows_per_command"):
@@ -155,3 +155,12 @@ def test_protected_columns_by_the_extended_protocol_without_describe(masked, peo
     client.close()
     assert [kind for kind, _ in answer] == [b"1", b"2", b"D", b"C", b"Z"]
     assert b"***" in answer[2][1] and b"078" not in answer[2][1]
+
+
+def test_a_read_only_session_is_so_at_the_target_too(gateway, people):
+    g = gateway({"policies": [{"name": "look", "allow": ["read", "session"],
+                               "limits": {"read_only": True}}]})
+    with contextlib.closing(g.connect(database=people)) as c, c.cursor() as cursor:
+        cursor.execute("SHOW default_transaction_read_only")
+        assert cursor.fetchone() == ("on",)
+        refused(cursor, "DELETE FROM people WHERE id = 1", "42501")

@@ -206,6 +206,11 @@ static const struct mistake mistakes[] = {
      "    hint: give yours another name\n"},
     {"labels: {env: prod}\n", "labels: {env: prod}\n    detect: [{name: x, pattern: ''}]\n",
      "b.yaml:13:33: error: 'pattern' must be a regular expression (PCRE2), not empty\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    detect: [{name: x, pattern: '(ab'}]\n",
+     "b.yaml:13:33: error: detector \"x\": missing closing parenthesis at offset 3 of its "
+     "pattern\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    detect: [{name: x, pattern: 'a*'}]\n",
+     "b.yaml:13:33: error: detector \"x\": its pattern can match the empty string\n"},
     {"labels: {env: prod}\n", "labels: {env: prod}\n    detect: [{name: x}]\n",
      "b.yaml:13:14: error: a detector needs 'pattern'\n"
      "    hint: for example \"pattern: 'TKT-[0-9]{6}'\"\n"},

@@ -135,6 +135,13 @@ gate_protection(const struct gate *g)
     return &g->protection;
 }
 
+bool
+gate_is_read_only(const struct gate *g)
+{
+    (void)g;
+    return false;
+}
+
 uint64_t
 gate_edition(const struct gate *g)
 {

@@ -508,6 +508,35 @@ test_a_deny_of_a_later_demand_wins_over_an_earlier_uncovered_one(void **state)
 /* --- access, and what people are told ----------------------------------------------------- */
 
 static bool
+is_read_only(const struct policy_rule *rules, size_t n)
+{
+    struct residual *r = specialise(rules, n);
+    bool yes = residual_is_read_only(r);
+
+    residual_free(r);
+    return yes;
+}
+
+static void
+test_a_session_is_read_only_if_nothing_that_writes_can_run(void **state)
+{
+    struct policy_rule rules[] = {
+        {.name = STR("reading"),
+         .classes = CLASSES(READ) | CLASSES(SESSION),
+         .limits = {.read_only = true}},
+        {.name = STR("writing"), .classes = CLASSES(WRITE)},
+    };
+    struct policy_rule all = {.name = STR("all"), .limits = {.read_only = true}};
+
+    (void)state;
+    assert_true(is_read_only(rules, 1));
+    assert_false(is_read_only(rules, 2));
+    assert_true(is_read_only(&all, 1));
+    rules[0].limits.read_only = false;
+    assert_false(is_read_only(rules, 1));
+}
+
+static bool
 has_access(const struct policy_rule *rules, size_t n)
 {
     struct residual *r = specialise(rules, n);
@@ -922,6 +951,7 @@ main(void)
         cmocka_unit_test(test_a_hold_permits_only_the_names_it_was_written_for),
         cmocka_unit_test(test_the_strongest_verdict_wins_whatever_the_order),
         cmocka_unit_test(test_every_demand_must_be_allowed),
+        cmocka_unit_test(test_a_session_is_read_only_if_nothing_that_writes_can_run),
         cmocka_unit_test(test_a_deny_of_a_later_demand_wins_over_an_earlier_uncovered_one),
         cmocka_unit_test(test_access_needs_a_rule_that_could_allow),
         cmocka_unit_test(test_the_description_says_what_is_allowed),

@@ -73,9 +73,8 @@ describe(const struct pgview *v, const char *limit, char text[LIMIT_TEXT_MAX],
     const struct words *w = words_of(limit);
     uint64_t number = info == NULL ? 0 : limits_number(&v->limits, (int)(info - limit_infos));
 
-    (void)snprintf(text, LIMIT_TEXT_MAX, "limit \"%s\"%s%s%s: more than %" PRIu64 "%s", limit,
-                   v->rule[0] != '\0' ? " of rule \"" : "", v->rule, v->rule[0] != '\0' ? "\"" : "",
-                   number, w->of);
+    (void)snprintf(text, LIMIT_TEXT_MAX, "limit \"%s\": more than %" PRIu64 "%s", limit, number,
+                   w->of);
     *failure = (struct pgwire_failure){
         .severity = "ERROR",
         .sqlstate = strcmp(limit, "seconds_per_command") == 0 ? "57014" : "54000",

@@ -73,7 +73,7 @@ send_out(struct login *l)
 static enum err
 send_startup(struct login *l, const struct pgsettings *settings)
 {
-    struct pgwire_parameter all[PGSETTINGS_MAX + 4] = {
+    struct pgwire_parameter all[PGSETTINGS_MAX + 5] = {
         {STR("user"), l->grant->target_user},
         {STR("client_encoding"), STR("UTF8")},
         {STR("standard_conforming_strings"), STR("on")},
@@ -84,6 +84,8 @@ send_startup(struct login *l, const struct pgsettings *settings)
         all[n++] = (struct pgwire_parameter){STR("database"), l->grant->database};
     for (size_t i = 0; i < settings->n; i++)
         all[n++] = settings->items[i];
+    if (l->door->gate != NULL && gate_is_read_only(l->door->gate)) /* the last one counts */
+        all[n++] = (struct pgwire_parameter){STR("default_transaction_read_only"), STR("on")};
     pgwire_put_startup(&l->out, all, n);
     return send_out(l);
 }

@@ -324,7 +324,7 @@ limit_view(struct pgview **view, const struct verdict *verdict)
         return OK;
     if (*view == NULL && (*view = pgview_new(NULL)) == NULL)
         return fail(ERR_NOMEM, "no memory for an answer");
-    pgview_limit(*view, &verdict->limits, verdict->rule);
+    pgview_limit(*view, &verdict->limits);
     return OK;
 }
 

@@ -51,10 +51,9 @@ pgview_new(const struct sql_lineage *lineage)
 }
 
 void
-pgview_limit(struct pgview *v, const struct limits *limits, struct str rule)
+pgview_limit(struct pgview *v, const struct limits *limits)
 {
     v->limits = *limits;
-    (void)snprintf(v->rule, sizeof(v->rule), "%.*s", STR_ARG(rule));
 }
 
 enum err

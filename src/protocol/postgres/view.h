@@ -9,8 +9,6 @@
 #include "protocol/postgres/names.h"
 #include "sql/lineage.h"
 
-enum { PGVIEW_RULE_MAX = 96 };
-
 /* What a command has delivered so far: shared by all batches of a portal or cursor. */
 struct pgtally {
     unsigned references;
@@ -25,8 +23,7 @@ struct pgview {
     struct detectors *detectors; /* held; NULL: none */
     bool sanitise;               /* errors and notices lose what could be data */
     struct limits limits;
-    char rule[PGVIEW_RULE_MAX]; /* whose limits these are, for people; may be "" */
-    struct pgtally *tally;      /* held */
+    struct pgtally *tally; /* held */
     struct pgview_source *sources;
     size_t n_sources;
 };
@@ -35,7 +32,7 @@ struct pgview {
  * detectors, and sanitises if the lineage is guarded. NULL without memory. */
 struct pgview *pgview_new(const struct sql_lineage *lineage);
 
-void pgview_limit(struct pgview *v, const struct limits *limits, struct str rule);
+void pgview_limit(struct pgview *v, const struct limits *limits);
 
 /* Statement number `statement` of the string answers what `of` would for its statement number
  * `of_statement`: FETCH of a cursor that it declared, EXECUTE of what it prepared. A cursor's rows
