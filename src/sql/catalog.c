@@ -224,6 +224,15 @@ catalog_type_of(const struct catalog *c, uint32_t oid)
 }
 
 const struct catalog_function *
+catalog_function_of(const struct catalog *c, uint32_t oid)
+{
+    for (uint32_t i = 0; i < c->n_functions; i++)
+        if (c->functions[i].oid == oid)
+            return &c->functions[i];
+    return NULL;
+}
+
+const struct catalog_function *
 catalog_functions_named(const struct catalog *c, struct str name, size_t *n)
 {
     uint32_t i = FIRST_NAMED(c, c->functions, c->n_functions, name), end = i;

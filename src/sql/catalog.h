@@ -92,7 +92,7 @@ struct catalog_type {
 struct catalog_function {
     uint32_t oid, namespace;
     struct catalog_str name;
-    struct catalog_str source;    /* text of the body */
+    struct catalog_str source;    /* text of the body, then of default arguments */
     struct catalog_str outputs;   /* names of the OUT columns, each ended by a NUL */
     struct catalog_str arguments; /* names of the IN arguments, each ended by a NUL */
     uint32_t result;              /* oid of the type */
@@ -148,6 +148,7 @@ const struct catalog_relation *catalog_relation_of(const struct catalog *c, uint
 const struct catalog_type *catalog_type_of(const struct catalog *c, uint32_t oid);
 /* The index of the first relation of that name in any namespace, or of what follows it. */
 uint32_t catalog_first_relation(const struct catalog *c, struct str name);
+const struct catalog_function *catalog_function_of(const struct catalog *c, uint32_t oid);
 /* The first function (operator) of that name in any namespace; the others follow it. */
 const struct catalog_function *catalog_functions_named(const struct catalog *c, struct str name,
                                                        size_t *n);

@@ -80,7 +80,8 @@ static const struct {
                8},
     [FUNCTIONS] = {"SELECT p.oid, p.pronamespace, p.proname,"
                    " CASE WHEN p.oid >= 16384"
-                   " THEN coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) END,"
+                   " THEN coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc)"
+                   " || coalesce(' ' || pg_catalog.pg_get_expr(p.proargdefaults, 0), '') END,"
                    " (SELECT string_agg(coalesce(p.proargnames[i], ''), chr(1) ORDER BY i)"
                    " FROM generate_subscripts(p.proargmodes, 1) i"
                    " WHERE p.proargmodes[i] IN ('o', 'b', 't')),"

@@ -176,30 +176,37 @@ change_delete(struct analysis *a, const struct level *outer, const PgQuery__Dele
     return returning(a, &l, s->returning_list, s->n_returning_list);
 }
 
+/* What is inserted, and whether, is said of the source alone: there is no row of the target. */
+static void
+merge_when(struct analysis *a, const struct level *both, const struct level *source,
+           const struct item *target, const PgQuery__MergeWhenClause *w)
+{
+    const struct level *l = w->matched ? both : source;
+
+    compute_observe(a, l, w->condition, "WHEN");
+    if (w->command_type == PG_QUERY__CMD_TYPE__CMD_INSERT) {
+        insert_columns(a, l, target, w->target_list, w->n_target_list, w->n_values);
+        for (size_t i = 0; i < w->n_values; i++)
+            compute_observe(a, l, w->values[i], "what is inserted");
+    } else {
+        assign(a, l, target, w->target_list, w->n_target_list);
+    }
+}
+
 struct row
 change_merge(struct analysis *a, const struct level *outer, const PgQuery__MergeStmt *s)
 {
-    struct level l = level_with(a, outer, s->with_clause);
-    const struct item *target = target_of(a, &l, s->relation);
+    struct level source = level_with(a, outer, s->with_clause), both;
+    const struct item *target = target_of(a, &source, s->relation);
 
     if (target == NULL || a->failed || s->source_relation == NULL)
         return (struct row){0};
-    (void)from_clause(a, &l, (PgQuery__Node *[]){s->source_relation}, 1);
-    l.names = names_join(a, names_of(a, target), l.names);
-    compute_observe(a, &l, s->join_condition, "ON");
-    for (size_t i = 0; i < s->n_merge_when_clauses && !a->failed; i++) {
-        const PgQuery__MergeWhenClause *w = s->merge_when_clauses[i]->merge_when_clause;
-
-        if (s->merge_when_clauses[i]->node_case != NODE(MERGE_WHEN_CLAUSE))
-            continue;
-        compute_observe(a, &l, w->condition, "WHEN");
-        if (w->command_type == PG_QUERY__CMD_TYPE__CMD_INSERT) {
-            insert_columns(a, &l, target, w->target_list, w->n_target_list, w->n_values);
-            for (size_t k = 0; k < w->n_values; k++)
-                compute_observe(a, &l, w->values[k], "what is inserted");
-        } else {
-            assign(a, &l, target, w->target_list, w->n_target_list);
-        }
-    }
+    (void)from_clause(a, &source, (PgQuery__Node *[]){s->source_relation}, 1);
+    both = source;
+    both.names = names_join(a, names_of(a, target), source.names);
+    compute_observe(a, &both, s->join_condition, "ON");
+    for (size_t i = 0; i < s->n_merge_when_clauses && !a->failed; i++)
+        if (s->merge_when_clauses[i]->node_case == NODE(MERGE_WHEN_CLAUSE))
+            merge_when(a, &both, &source, target, s->merge_when_clauses[i]->merge_when_clause);
     return (struct row){0};
 }

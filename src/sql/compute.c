@@ -142,6 +142,33 @@ indirection(struct analysis *a, const struct level *l, const PgQuery__AIndirecti
     return f;
 }
 
+/* The columns of a star, in the order of FROM; `item` NULL: of all that is visible. */
+static struct row
+everything(struct analysis *a, const struct level *l, const struct item *item)
+{
+    const struct visible one = {.item = item, .its_columns = true};
+    struct names from = item != NULL ? (struct names){&one, 1} : l->names;
+    struct row row = {0};
+    struct column *columns;
+    size_t n = 0;
+
+    for (size_t i = 0; i < from.n; i++)
+        if (from.items[i].its_columns)
+            n += from.items[i].item->row.n;
+    if ((columns = flow_alloc(a, n, sizeof(*columns))) == NULL)
+        return row;
+    for (size_t i = 0; i < from.n; i++) {
+        const struct row *its = &from.items[i].item->row;
+
+        for (size_t k = 0; from.items[i].its_columns && k < its->n; k++)
+            if (!its->columns[k].unlisted)
+                columns[row.n++] = its->columns[k];
+        row.open = row.open || (from.items[i].its_columns && its->open);
+    }
+    row.columns = columns;
+    return row;
+}
+
 /* Expanding `value.*`. */
 static struct row
 expand(struct analysis *a, struct flow f)
@@ -151,7 +178,7 @@ expand(struct analysis *a, struct flow f)
     struct column *columns;
 
     if (f.row != NULL)
-        return *f.row;
+        return everything(a, NULL, &(struct item){.row = *f.row});
     r = type == NULL ? NULL : catalog_relation_of(a->catalog, type->relation);
     if (f.taint == NULL || r == NULL ||
         (columns = flow_alloc(a, r->n_attributes, sizeof(*columns))) == NULL) {
@@ -162,37 +189,37 @@ expand(struct analysis *a, struct flow f)
     for (uint32_t i = 0; i < r->n_attributes; i++) {
         const struct catalog_attribute *attribute = &a->catalog->attributes[r->first_attribute + i];
 
-        columns[i] = (struct column){catalog_text(a->catalog, attribute->name),
-                                     {.taint = taint_derived(a, f.taint), .type = attribute->type}};
+        columns[i] =
+            (struct column){.name = catalog_text(a->catalog, attribute->name),
+                            .flow = {.taint = taint_derived(a, f.taint), .type = attribute->type}};
     }
     return (struct row){.relation = r, .columns = columns, .n = r->n_attributes};
 }
 
-/* The columns of a star, in the order of FROM. */
-static struct row
-everything(struct analysis *a, const struct level *l)
+/* A row keeps its type's names for its fields, whatever an alias calls them. */
+struct flow
+compute_leaves(struct analysis *a, struct flow f)
 {
-    struct row row = {0};
+    const struct catalog_relation *r = f.row == NULL ? NULL : f.row->relation;
     struct column *columns;
-    size_t n = 0;
+    struct row *row;
 
-    for (size_t i = 0; i < l->names.n; i++)
-        if (l->names.items[i].its_columns)
-            n += l->names.items[i].item->row.n;
-    if ((columns = flow_alloc(a, n, sizeof(*columns))) == NULL)
-        return row;
-    row.columns = columns;
-    for (size_t i = 0; i < l->names.n; i++) {
-        const struct row *from = &l->names.items[i].item->row;
-
-        if (!l->names.items[i].its_columns)
-            continue;
-        if (from->n > 0)
-            memcpy(columns + row.n, from->columns, from->n * sizeof(*columns));
-        row.n += from->n;
-        row.open = row.open || from->open;
+    if (r == NULL || f.row->n != r->n_attributes)
+        return f;
+    columns = flow_alloc(a, f.row->n, sizeof(*columns));
+    row = flow_alloc(a, 1, sizeof(*row));
+    if (columns == NULL || row == NULL)
+        return f;
+    *row = *f.row;
+    row->columns = columns;
+    for (size_t i = 0; i < row->n; i++) {
+        columns[i] = f.row->columns[i];
+        columns[i].flow.relation = 0;
+        columns[i].name =
+            catalog_text(a->catalog, a->catalog->attributes[r->first_attribute + i].name);
     }
-    return row;
+    f.row = row;
+    return f;
 }
 
 struct row
@@ -204,9 +231,9 @@ compute_star(struct analysis *a, const struct level *l, const PgQuery__Node *nod
         const struct item *item;
 
         if (node->column_ref->n_fields == 1)
-            return everything(a, l);
+            return everything(a, l, NULL);
         item = names_item(a, l, node->column_ref->fields, node->column_ref->n_fields - 1);
-        return item == NULL ? row_none : item->row;
+        return item == NULL ? row_none : everything(a, l, item);
     }
     if (node->node_case == NODE(A_INDIRECTION) &&
         ends_with_star(node->a_indirection->indirection, node->a_indirection->n_indirection))
@@ -251,6 +278,7 @@ compute_may_run(struct analysis *a, struct str schema, struct str name, bool *fo
         if (!is_visible(a, schema, f[i].namespace))
             continue;
         *found = true;
+        a->reads_user = a->reads_user || f[i].body != CATALOG_BODY_INTERNAL;
         shield_note_function(a, &f[i]);
         if ((trouble = shield_function_trouble(a->shield, &f[i])) == NULL)
             continue;
@@ -287,6 +315,20 @@ compute_may_call(struct analysis *a, struct str schema, struct str name)
     return false;
 }
 
+/* Whether the owner has a function of this name too, which may be the one that is meant. */
+static bool
+is_replaced(const struct analysis *a, struct str schema, struct str name)
+{
+    const struct catalog_function *f;
+    size_t n;
+
+    f = catalog_functions_named(a->catalog, name, &n);
+    for (size_t i = 0; i < n; i++)
+        if (f[i].body != CATALOG_BODY_INTERNAL && is_visible(a, schema, f[i].namespace))
+            return true;
+    return false;
+}
+
 /* f(row) where f is a column of it. */
 static bool
 projection(struct flow argument, struct str name, struct flow *out)
@@ -314,11 +356,12 @@ window(struct analysis *a, const struct level *l, const PgQuery__WindowDef *w)
 
 /* count(column) tells only how many are not NULL. */
 static bool
-only_counts(const PgQuery__FuncCall *c, struct str schema, struct str name)
+only_counts(const struct analysis *a, const PgQuery__FuncCall *c, struct str schema,
+            struct str name)
 {
     return str_is(name, "count") && (schema.len == 0 || str_is(schema, "pg_catalog")) &&
-           c->n_args == 1 && !c->agg_distinct && c->n_agg_order == 0 &&
-           (c->args[0]->node_case == NODE(COLUMN_REF));
+           !is_replaced(a, schema, name) && c->n_args == 1 && !c->agg_distinct &&
+           c->n_agg_order == 0 && c->args[0]->node_case == NODE(COLUMN_REF);
 }
 
 static struct flow
@@ -341,9 +384,9 @@ call(struct analysis *a, const struct level *l, const PgQuery__FuncCall *c)
     if (c->n_args == 1 && schema.len == 0 && !sql_is_safe_function(name) &&
         catalog_functions_named(a->catalog, name, &n) == NULL && projection(first, name, &result))
         return result;
-    if (!compute_may_call(a, schema, name) || only_counts(c, schema, name))
+    if (!compute_may_call(a, schema, name) || only_counts(a, c, schema, name))
         return result;
-    if (c->n_args > 0 && json_function(a, name, first, c->args, c->n_args, &result))
+    if (c->n_args > 0 && !is_replaced(a, schema, name) && json_function(a, name, first, c, &result))
         return result;
     if (c->n_args > 0)
         flow_mix(a, &result, first, what);
@@ -354,35 +397,75 @@ call(struct analysis *a, const struct level *l, const PgQuery__FuncCall *c)
 
 /* Operators. */
 
-bool
-compute_may_operate(struct analysis *a, PgQuery__Node **names, size_t n_names)
+static bool
+is_replaced_operator(const struct analysis *a, struct str schema, struct str name)
 {
     const struct catalog_operator *o;
-    struct str schema, name;
+    size_t n;
+
+    o = catalog_operators_named(a->catalog, name, &n);
+    for (size_t i = 0; i < n; i++) {
+        const struct catalog_function *f = catalog_function_of(a->catalog, o[i].function);
+
+        if (f != NULL && f->body != CATALOG_BODY_INTERNAL && is_visible(a, schema, o[i].namespace))
+            return true;
+    }
+    return false;
+}
+
+static bool
+may_operate(struct analysis *a, struct str schema, struct str name)
+{
+    const struct catalog_operator *o;
     size_t n;
 
     if (!flow_may_resolve(a))
         return false;
-    sql_names(names, n_names, &schema, &name);
     o = catalog_operators_named(a->catalog, name, &n);
     for (size_t i = 0; i < n; i++) {
-        if (!is_visible(a, schema, o[i].namespace))
-            continue;
-        for (uint32_t k = 0; k < a->catalog->n_functions; k++) {
-            const struct catalog_function *f = &a->catalog->functions[k];
+        const struct catalog_function *f = catalog_function_of(a->catalog, o[i].function);
 
-            if (f->oid != o[i].function)
-                continue;
-            shield_note_function(a, f);
-            if (shield_function_trouble(a->shield, f) != NULL) {
-                flow_refuse_because(a,
-                                    "operator %.*s is not known to be safe, and column "
-                                    "protection is configured",
-                                    STR_ARG(name));
-                return false;
-            }
-        }
+        if (f == NULL || !is_visible(a, schema, o[i].namespace))
+            continue;
+        shield_note_function(a, f);
+        if (shield_function_trouble(a->shield, f) == NULL)
+            continue;
+        flow_refuse_because(a,
+                            "operator %.*s is not known to be safe, and column protection is "
+                            "configured",
+                            STR_ARG(name));
+        return false;
     }
+    return true;
+}
+
+bool
+compute_may_operate(struct analysis *a, PgQuery__Node **names, size_t n_names)
+{
+    struct str schema, name;
+
+    sql_names(names, n_names, &schema, &name);
+    return may_operate(a, schema, name);
+}
+
+bool
+compute_may_compare(struct analysis *a)
+{
+    return may_operate(a, STR(""), STR("="));
+}
+
+/* BETWEEN is spelled with other operators than it is made of. */
+static bool
+may_operate_as(struct analysis *a, const PgQuery__AExpr *e)
+{
+    static const char *const bounds[] = {"<", "<=", ">", ">="};
+
+    if (e->kind < PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN ||
+        e->kind > PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM)
+        return compute_may_operate(a, e->name, e->n_name);
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++)
+        if (!may_operate(a, STR(""), sql_str(bounds[i])))
+            return false;
     return true;
 }
 
@@ -419,13 +502,13 @@ operation(struct analysis *a, const struct level *l, const PgQuery__AExpr *e)
     sql_names(e->name, e->n_name, &schema, &name);
     (void)snprintf(what, sizeof(what), "operator %.*s", name.len > 40 ? 40 : (int)name.len,
                    name.ptr);
-    if (!compute_may_operate(a, e->name, e->n_name))
+    if (!may_operate_as(a, e))
         return result;
     a->lookup = false;
     if (e->lexpr != NULL)
         left = compute(a, l, e->lexpr);
     if (!a->failed && (e->kind == PG_QUERY__A__EXPR__KIND__AEXPR_OP) && e->rexpr != NULL &&
-        json_operator(a, name, left, e->rexpr, &result)) {
+        !is_replaced_operator(a, schema, name) && json_operator(a, name, left, e->rexpr, &result)) {
         a->lookup = lookup;
         return result;
     }
@@ -468,21 +551,18 @@ base_type(const struct analysis *a, uint32_t type)
 static bool
 may_cast_by(struct analysis *a, uint32_t function, struct str name)
 {
-    for (uint32_t i = 0; i < a->catalog->n_functions; i++) {
-        const struct catalog_function *f = &a->catalog->functions[i];
+    const struct catalog_function *f = catalog_function_of(a->catalog, function);
 
-        if (f->oid != function)
-            continue;
-        shield_note_function(a, f);
-        if (shield_function_trouble(a->shield, f) == NULL)
-            continue;
-        flow_refuse_because(a,
-                            "a cast to %.*s is not known to be safe, and column protection is "
-                            "configured",
-                            STR_ARG(name));
-        return false;
-    }
-    return true;
+    if (f == NULL)
+        return true;
+    shield_note_function(a, f);
+    if (shield_function_trouble(a->shield, f) == NULL)
+        return true;
+    flow_refuse_because(a,
+                        "a cast to %.*s is not known to be safe, and column protection is "
+                        "configured",
+                        STR_ARG(name));
+    return false;
 }
 
 /* What values of the type are in the end: a domain's base, an array's element. */
@@ -563,7 +643,8 @@ sublink(struct analysis *a, const struct level *l, const PgQuery__SubLink *s)
         result.relation = 0;
         return result;
     }
-    if (s->n_oper_name > 0 && !compute_may_operate(a, s->oper_name, s->n_oper_name))
+    if (s->n_oper_name > 0 ? !compute_may_operate(a, s->oper_name, s->n_oper_name)
+                           : s->testexpr != NULL && !compute_may_compare(a))
         return result;
     mix(a, l, &result, s->testexpr, "a comparison with a subquery");
     for (size_t i = 0; i < row.n; i++)
@@ -594,6 +675,8 @@ cases(struct analysis *a, const struct level *l, const PgQuery__CaseExpr *c)
 {
     struct flow result = {0};
 
+    if (c->arg != NULL && !compute_may_compare(a))
+        return result;
     mix(a, l, &result, c->arg, "CASE");
     for (size_t i = 0; i < c->n_args; i++) {
         if (c->args[i]->node_case != NODE(CASE_WHEN))

@@ -180,7 +180,9 @@ keeps_meanings(const struct sql_statement *s, const struct sql_context *context)
                                      CLASSES(ADMIN) | CLASSES(DDL) | CLASSES(TEMPORARY);
     bool ends = s->kind == SQL_ROLLBACK || s->kind == SQL_ROLLBACK_TO || s->kind == SQL_COMMIT;
 
-    if (s->kind == SQL_SET || s->kind == SQL_DISCARD_ALL || (ends && context->path_uncommitted))
+    /* a prepared query, or a cursor's, may call set_config() */
+    if (s->kind == SQL_EXECUTE || s->kind == SQL_FETCH || s->kind == SQL_SET ||
+        s->kind == SQL_DISCARD_ALL || (ends && context->path_uncommitted))
         return false;
     for (size_t i = 0; i < s->n_demands; i++)
         if ((s->demands[i].classes & changes) != 0 &&

@@ -30,6 +30,7 @@ struct flow {
 struct column {
     struct str name;
     struct flow flow;
+    bool unlisted; /* not among those of a star */
 };
 
 struct row {
@@ -64,6 +65,7 @@ struct cte {
     const struct cte *next;
     struct str name;
     struct row row;
+    size_t n_extra; /* columns at the end that SEARCH and CYCLE add */
 };
 
 struct level {
@@ -201,9 +203,12 @@ void compute_observe(struct analysis *a, const struct level *l, const PgQuery__N
 struct str compute_name(const PgQuery__Node *node);
 /* Check a call, an operator, by name; false after a refusal. */
 bool compute_may_operate(struct analysis *a, PgQuery__Node **names, size_t n_names);
+bool compute_may_compare(struct analysis *a); /* by the operator = that is not written */
 bool compute_may_call(struct analysis *a, struct str schema, struct str name);
 /* Likewise, of functions in the catalog alone; `*found`: there are such. */
 bool compute_may_run(struct analysis *a, struct str schema, struct str name, bool *found);
+/* A whole row as it leaves the place where its columns may have other names. */
+struct flow compute_leaves(struct analysis *a, struct flow f);
 /* Whether `x.name` can only be a field: a call would be of a function that is not harmless. */
 bool compute_may_be_field(struct analysis *a, struct str name);
 
@@ -214,8 +219,8 @@ struct flow json_follow(struct analysis *a, struct flow document, const struct s
 /* A json operator or function with constant keys; false if it is none on a protected document. */
 bool json_operator(struct analysis *a, struct str name, struct flow left,
                    const PgQuery__Node *right, struct flow *out);
-bool json_function(struct analysis *a, struct str name, struct flow first, PgQuery__Node **args,
-                   size_t n_args, struct flow *out);
+bool json_function(struct analysis *a, struct str name, struct flow first,
+                   const PgQuery__FuncCall *c, struct flow *out);
 
 /* resolve.c */
 /* Qualifies names as the search path, which is known, would; drops what only names harmless

@@ -70,6 +70,9 @@ rename_item(struct analysis *a, struct item *item, const PgQuery__Alias *alias)
     item->has_alias = true;
     if (alias->n_colnames == 0)
         return;
+    if (item->row.open)
+        flow_observe(a, (struct flow){.row = &item->row},
+                     "columns named by position, not all known");
     if (item->row.open && alias->n_colnames > item->row.n) {
         /* the columns beyond those that are known are free and now have names */
         if ((columns = flow_alloc(a, alias->n_colnames, sizeof(*columns))) == NULL)
@@ -100,13 +103,35 @@ source_of(struct analysis *a, struct item *item, const PgQuery__Alias *alias)
     return (struct source){names_of(a, item), item};
 }
 
+/* Whether the query that has the WITH reads it itself, not one inside. */
+static bool
+is_own(const struct level *l, const struct cte *cte)
+{
+    const struct cte *outer = l->outer == NULL ? NULL : l->outer->ctes;
+
+    for (const struct cte *c = l->ctes; c != outer; c = c->next)
+        if (c == cte)
+            return true;
+    return false;
+}
+
+/* What SEARCH and CYCLE add is in no star of an inner query. */
 static struct item *
-cte_item(struct analysis *a, const struct cte *cte)
+cte_item(struct analysis *a, const struct level *l, const struct cte *cte)
 {
     struct item *item = new_item(a, cte->row);
+    struct column *columns;
 
-    if (item != NULL)
-        item->name = cte->name;
+    if (item == NULL)
+        return NULL;
+    item->name = cte->name;
+    if (cte->n_extra == 0 || cte->n_extra > cte->row.n || is_own(l, cte) ||
+        (columns = flow_alloc(a, cte->row.n, sizeof(*columns))) == NULL)
+        return item;
+    memcpy(columns, cte->row.columns, cte->row.n * sizeof(*columns));
+    for (size_t i = cte->row.n - cte->n_extra; i < cte->row.n; i++)
+        columns[i].unlisted = true;
+    item->row.columns = columns;
     return item;
 }
 
@@ -119,7 +144,7 @@ from_relation(struct analysis *a, const struct level *l, const PgQuery__RangeVar
     struct item *item;
 
     if (cte != NULL) {
-        if ((item = cte_item(a, cte)) != NULL)
+        if ((item = cte_item(a, l, cte)) != NULL)
             rename_item(a, item, rv->alias);
         return item;
     }
@@ -194,6 +219,16 @@ defined_columns(struct analysis *a, PgQuery__Node **definitions, size_t n)
     return (struct row){.columns = columns, .n = n};
 }
 
+/* A row of one column, or of others where the value is a composite one. */
+static struct row
+perhaps_one_column(struct analysis *a, struct str name)
+{
+    struct row row = one_column(a, name);
+
+    row.open = true;
+    return row;
+}
+
 /* Built-in functions whose result has the type of an argument. */
 static bool
 is_polymorphic(struct str name)
@@ -202,17 +237,38 @@ is_polymorphic(struct str name)
            str_starts(name, STR("jsonb_populate_record"));
 }
 
+/* anyelement, anynonarray, anycompatible, anycompatiblenonarray, record */
+static bool
+is_any_type(uint32_t type)
+{
+    return type == 2283 || type == 2776 || type == 5077 || type == 5079 || type == 2249;
+}
+
+static bool
+is_simple_type(const struct analysis *a, const PgQuery__TypeName *t)
+{
+    struct str schema, name;
+    bool found = false;
+
+    sql_names(t->names, t->n_names, &schema, &name);
+    if (t->n_array_bounds == 0 || (!str_is(schema, "pg_catalog") && !str_is(name, "text")))
+        return false;
+    for (uint32_t i = 0; i < a->catalog->n_types; i++) {
+        if (!str_equal(catalog_text(a->catalog, a->catalog->types[i].name), name))
+            continue;
+        if (a->catalog->types[i].kind == 'c')
+            return false;
+        found = true;
+    }
+    return found;
+}
+
 /* Whether a value is plainly no array of rows. */
 static bool
-is_simple_array(const PgQuery__Node *node)
+is_simple_array(const struct analysis *a, const PgQuery__Node *node)
 {
-    if (node->node_case == NODE(TYPE_CAST)) {
-        struct str schema, name;
-
-        sql_names(node->type_cast->type_name->names, node->type_cast->type_name->n_names, &schema,
-                  &name);
-        return str_is(schema, "pg_catalog") || str_is(name, "text");
-    }
+    if (node->node_case == NODE(TYPE_CAST))
+        return is_simple_type(a, node->type_cast->type_name);
     if (node->node_case != NODE(A_ARRAY_EXPR))
         return false;
     for (size_t i = 0; i < node->a_array_expr->n_elements; i++)
@@ -221,39 +277,55 @@ is_simple_array(const PgQuery__Node *node)
     return true;
 }
 
+static const struct catalog_relation *
+composite_of(const struct analysis *a, uint32_t type)
+{
+    const struct catalog_type *t = catalog_type_of(a->catalog, type);
+
+    for (int i = 0; i < 32 && t != NULL && t->base != 0; i++)
+        t = catalog_type_of(a->catalog, t->base);
+    return t == NULL || t->relation == 0 ? NULL : catalog_relation_of(a->catalog, t->relation);
+}
+
+/* Of several functions of one name any may be meant; a built-in one need not be in the catalog. */
+static bool
+may_differ(const struct catalog_function *f, size_t n, struct str name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (f[i].outputs.len != f[0].outputs.len || f[i].result != f[0].result ||
+            (f[i].oid >= CATALOG_FIRST_USER_OID && sql_is_safe_function(name)))
+            return true;
+    return false;
+}
+
 /* The columns of a call in FROM; the arguments were looked at already. */
 static struct row
 columns_of_call(struct analysis *a, const PgQuery__FuncCall *c, struct str alias)
 {
-    const struct catalog_relation *of_type = NULL;
+    const struct catalog_relation *of_type;
     const struct catalog_function *f;
-    const struct catalog_type *type;
-    struct str schema, name;
+    struct str schema, name, own;
     struct row row;
     size_t n;
 
     sql_names(c->funcname, c->n_funcname, &schema, &name);
-    if (is_polymorphic(name) &&
-        !(str_is(name, "unnest") && c->n_args == 1 && is_simple_array(c->args[0]))) {
-        row = one_column(a, alias.len > 0 ? alias : name);
-        row.open = true;
-        return row;
-    }
-    if (is_polymorphic(name))
-        return one_column(a, alias.len > 0 ? alias : name);
+    own = alias.len > 0 ? alias : name;
     f = catalog_functions_named(a->catalog, name, &n);
+    if (is_polymorphic(name))
+        return str_is(name, "unnest") && c->n_args == 1 && is_simple_array(a, c->args[0])
+                   ? one_column(a, own)
+                   : perhaps_one_column(a, own);
     if (n == 0)
-        return one_column(a, alias.len > 0 ? alias : name);
-    for (size_t i = 1; i < n; i++) /* overloads that differ: any of them */
-        if (f[i].outputs.len != f[0].outputs.len || f[i].result != f[0].result)
-            return (struct row){.columns = NULL, .n = 0, .open = true};
-    if (count_list(catalog_text(a->catalog, f->outputs)) > 0)
+        return one_column(a, own);
+    if (may_differ(f, n, name))
+        return (struct row){.open = true};
+    if (count_list(catalog_text(a->catalog, f->outputs)) > 1)
         return named_columns(a, catalog_text(a->catalog, f->outputs));
-    type = catalog_type_of(a->catalog, f->result);
-    if (type != NULL && type->relation != 0)
-        of_type = catalog_relation_of(a->catalog, type->relation);
-    if (of_type == NULL)
-        return one_column(a, alias.len > 0 ? alias : name);
+    if (is_any_type(f->result))
+        return perhaps_one_column(a, own);
+    if ((of_type = composite_of(a, f->result)) == NULL)
+        return f->outputs.len > 0 ? named_columns(a, catalog_text(a->catalog, f->outputs))
+                                  : one_column(a, own);
     row = shield_row(a, of_type); /* safe functions give free values of that type */
     for (size_t i = 0; i < row.n; i++)
         if (row.columns[i].flow.taint != NULL) {
@@ -292,8 +364,10 @@ function_columns(struct analysis *a, const struct level *l, const PgQuery__Node 
     if (pair->list->n_items == 2 && pair->list->items[1]->node_case == NODE(LIST))
         return defined_columns(a, pair->list->items[1]->list->items,
                                pair->list->items[1]->list->n_items);
-    if (node->node_case != NODE(FUNC_CALL))
+    if (node->node_case == NODE(SQLVALUE_FUNCTION))
         return one_column(a, alias.len > 0 ? alias : compute_name(node));
+    if (node->node_case != NODE(FUNC_CALL)) /* CAST(…), COALESCE(…) and their kin */
+        return perhaps_one_column(a, alias.len > 0 ? alias : compute_name(node));
     return columns_of_call(a, node->func_call, alias);
 }
 
@@ -383,6 +457,8 @@ merged(struct analysis *a, const struct item *left, const struct item *right, st
         a->unknown_name = true;
         return column;
     }
+    if (!compute_may_compare(a))
+        return column;
     if (x != NULL)
         flow_observe(a, x->flow, "a join");
     if (y != NULL)

@@ -22,12 +22,16 @@ follow_one(struct analysis *a, const struct taint *t, const struct str *keys, si
     return true;
 }
 
-/* An array index in the path leads anywhere below an array: then nothing is known to be apart. */
+/* An array index in the path leads anywhere below an array: then nothing is known to be apart.
+ * The server reads it with strtol(). */
 static bool
 is_index(struct str key)
 {
-    size_t i = key.len > 0 && key.ptr[0] == '-';
+    size_t i = 0;
 
+    while (i < key.len && (key.ptr[i] == ' ' || (key.ptr[i] >= '\t' && key.ptr[i] <= '\r')))
+        i++;
+    i += i < key.len && (key.ptr[i] == '-' || key.ptr[i] == '+');
     if (i == key.len)
         return false;
     for (; i < key.len; i++)
@@ -84,15 +88,17 @@ inside_only(struct flow f)
     return true;
 }
 
-/* {a,b} of a path in array form, without quotes or escapes. */
+/* {a,b} of a path in array form, without quotes, escapes or further braces. */
 static bool
 split_path(struct str text, struct str keys[KEYS_MAX], size_t *n)
 {
     *n = 0;
-    if (text.len < 2 || text.ptr[0] != '{' || text.ptr[text.len - 1] != '}' ||
-        memchr(text.ptr, '"', text.len) != NULL || memchr(text.ptr, '\\', text.len) != NULL)
+    if (text.len < 2 || text.ptr[0] != '{' || text.ptr[text.len - 1] != '}')
         return false;
     text = (struct str){text.ptr + 1, text.len - 2};
+    for (size_t i = 0; i < text.len; i++)
+        if (memchr("{}\"\\", text.ptr[i], 4) != NULL)
+            return false;
     while (text.len > 0) {
         if (*n == KEYS_MAX)
             return false;
@@ -115,16 +121,32 @@ one_key(const PgQuery__Node *node, struct str *key, bool *is_number)
     return *is_number;
 }
 
+/* x::text[] is x. */
+static const PgQuery__Node *
+without_cast(const PgQuery__Node *node)
+{
+    const PgQuery__TypeName *t;
+    struct str schema, name;
+
+    if (node == NULL || node->node_case != PG_QUERY__NODE__NODE_TYPE_CAST)
+        return node;
+    t = node->type_cast->type_name;
+    sql_names(t->names, t->n_names, &schema, &name);
+    return str_is(name, "text") && (schema.len == 0 || str_is(schema, "pg_catalog")) &&
+                   t->n_typmods == 0 && t->n_array_bounds == 1
+               ? node->type_cast->arg
+               : node;
+}
+
 static bool
 array_of_keys(const PgQuery__Node *node, struct str keys[KEYS_MAX], size_t *n)
 {
     struct str text;
 
     *n = 0;
+    node = without_cast(node);
     if (sql_constant(node, &text))
         return split_path(text, keys, n);
-    if (node != NULL && node->node_case == PG_QUERY__NODE__NODE_TYPE_CAST)
-        node = node->type_cast->arg;
     if (node == NULL || node->node_case != PG_QUERY__NODE__NODE_A_ARRAY_EXPR ||
         node->a_array_expr->n_elements > KEYS_MAX)
         return false;
@@ -199,16 +221,17 @@ split_jsonpath(struct str text, struct str keys[KEYS_MAX], size_t *n)
 }
 
 bool
-json_function(struct analysis *a, struct str name, struct flow first, PgQuery__Node **args,
-              size_t n_args, struct flow *out)
+json_function(struct analysis *a, struct str name, struct flow first, const PgQuery__FuncCall *c,
+              struct flow *out)
 {
+    PgQuery__Node **args = c->args;
     bool text = str_is(name, "jsonb_extract_path_text") || str_is(name, "json_extract_path_text");
     bool extract = text || str_is(name, "jsonb_extract_path") || str_is(name, "json_extract_path");
     bool query = str_is(name, "jsonb_path_query_first") || str_is(name, "jsonb_path_query");
     struct str keys[KEYS_MAX], path;
-    size_t n = 0;
+    size_t n = 0, n_args = c->n_args;
 
-    if (!inside_only(first) || n_args < 2 || n_args > KEYS_MAX)
+    if (!inside_only(first) || n_args < 2 || n_args > KEYS_MAX || c->func_variadic)
         return false;
     if (extract) {
         for (size_t i = 1; i < n_args; i++)

@@ -231,6 +231,24 @@ check_relation(struct analysis *a, const PgQuery__RangeVar *rv)
     }
 }
 
+/* A schema's new name would take its tables out of what the rules say. */
+static void
+check_schema(struct analysis *a, struct str schema)
+{
+    for (uint32_t i = 0; i < a->catalog->n_relations; i++) {
+        const struct catalog_relation *r = &a->catalog->relations[i];
+
+        if (str_equal(shield_schema_name(a->shield, r->namespace), schema) &&
+            shield_touches(a->shield, r)) {
+            flow_refuse_because(a,
+                                "schema \"%.*s\" has protected columns: it is renamed by its owner "
+                                "only",
+                                STR_ARG(schema));
+            return;
+        }
+    }
+}
+
 /* What a default, an index, a trigger calls runs later, and unseen. */
 static bool
 check_node(const ProtobufCMessage *m, void *arg)
@@ -246,6 +264,11 @@ check_node(const ProtobufCMessage *m, void *arg)
 
         sql_names(c->funcname, c->n_funcname, &schema, &name);
         (void)compute_may_run(a, schema, name, &found);
+    } else if (m->descriptor == &pg_query__rename_stmt__descriptor) {
+        const PgQuery__RenameStmt *r = (const PgQuery__RenameStmt *)m;
+
+        if (r->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA)
+            check_schema(a, sql_str(r->subname));
     } else if (m->descriptor == &pg_query__create_trig_stmt__descriptor) {
         const PgQuery__CreateTrigStmt *t = (const PgQuery__CreateTrigStmt *)m;
 
@@ -253,6 +276,36 @@ check_node(const ProtobufCMessage *m, void *arg)
         (void)compute_may_run(a, schema, name, &found);
     }
     return a->failed;
+}
+
+static bool
+makes_table(const PgQuery__SelectStmt *s)
+{
+    while (s->larg != NULL)
+        s = s->larg;
+    return s->into_clause != NULL;
+}
+
+static struct draft
+select_query(struct analysis *a, const PgQuery__Node *node)
+{
+    const struct level l = {0};
+    struct row row = query_node(a, &l, node);
+
+    if (!makes_table(node->select_stmt))
+        return rows(row);
+    observe_row(a, row, "SELECT INTO");
+    return (struct draft){0};
+}
+
+/* What a view's definition hides would not be hidden in what other sessions still know of it. */
+static void
+create_view(struct analysis *a, const PgQuery__ViewStmt *s)
+{
+    struct draft d = statement(a, s->query);
+
+    check_relation(a, s->view);
+    observe_row(a, d.row, "a view's definition");
 }
 
 static struct draft
@@ -278,8 +331,7 @@ statement(struct analysis *a, const PgQuery__Node *node)
         return d;
     switch (node->node_case) {
     case NODE(SELECT_STMT):
-        row = query_node(a, &l, node);
-        return node->select_stmt->into_clause != NULL ? d : rows(row);
+        return select_query(a, node);
     case NODE(INSERT_STMT):
         row = query_node(a, &l, node);
         return changes(row, node->insert_stmt->n_returning_list);
@@ -318,8 +370,8 @@ statement(struct analysis *a, const PgQuery__Node *node)
     case NODE(CREATE_TABLE_AS_STMT):
         return create_as(a, node->create_table_as_stmt->query);
     case NODE(VIEW_STMT):
-        d = statement(a, node->view_stmt->query);
-        return (struct draft){0};
+        create_view(a, node->view_stmt);
+        return d;
     case NODE(VARIABLE_SHOW_STMT):
         return (struct draft){.kind = SQL_OUTPUT_ROWS, .row = {.open = true}, .free_rows = true};
     case NODE(CALL_STMT):
@@ -339,14 +391,15 @@ statement(struct analysis *a, const PgQuery__Node *node)
     case NODE(NOTIFY_STMT):
     case NODE(LOCK_STMT):
     case NODE(TRUNCATE_STMT):
-    case NODE(VACUUM_STMT):
-    case NODE(CLUSTER_STMT):
-    case NODE(REINDEX_STMT):
-    case NODE(REFRESH_MAT_VIEW_STMT):
     case NODE(DROP_STMT):
     case NODE(COMMENT_STMT):
     case NODE(GRANT_STMT):
     case NODE(CHECK_POINT_STMT):
+        return d;
+    case NODE(VACUUM_STMT):
+    case NODE(REINDEX_STMT):
+    case NODE(REFRESH_MAT_VIEW_STMT):
+        a->guarded = true; /* "key (…)=(…) is duplicated" */
         return d;
     case NODE(CREATE_FDW_STMT):
     case NODE(ALTER_FDW_STMT):
@@ -727,6 +780,15 @@ changes_meanings(const struct sql_statement *s)
     return false;
 }
 
+static bool
+has_temporary(const struct analysis *a)
+{
+    for (size_t i = 0; i < a->path.n; i++)
+        if (str_starts(a->path.schemas[i], STR("pg_temp_")))
+            return true;
+    return false;
+}
+
 /* What names mean after a statement of the string. What the end of a transaction undoes is not
  * followed. */
 static void
@@ -738,14 +800,17 @@ after_statement(struct analysis *a, const struct sql_context *context, const PgQ
     bool undoes = s->kind == SQL_ROLLBACK || s->kind == SQL_ROLLBACK_TO;
     bool ends = undoes || s->kind == SQL_COMMIT || demands_any(s, CLASSES(TWO_PHASE));
 
-    a->stale = a->stale || (undoes && context->path_uncommitted) || changes_meanings(s);
+    a->stale = a->stale || (undoes && context->path_uncommitted) || changes_meanings(s) ||
+               node->node_case == NODE(DISCARD_STMT) ||
+               (ends && has_temporary(a)); /* ON COMMIT DROP */
     if (node->node_case == NODE(VARIABLE_SET_STMT) &&
         strcmp(node->variable_set_stmt->name, "search_path") == 0) {
         a->path_known = set_path(a, node->variable_set_stmt);
         a->path_changed = true;
     } else if (ends) {
         a->path_known = a->path_known && !context->path_uncommitted && !a->path_changed;
-    } else if (demands_any(s, settings)) {
+    } else if (demands_any(s, settings) || s->kind == SQL_EXECUTE || s->kind == SQL_FETCH) {
+        /* a prepared query, or a cursor's, may call set_config() */
         a->path_known = false;
         a->path_changed = true;
     }

@@ -1,5 +1,6 @@
 /* Resolving names as the server does (PostgreSQL's parse_relation.c and namespace.c say how). */
 #include "sql/flow.h"
+#include "sql/shield.h"
 
 const struct column *
 row_find(const struct row *row, struct str name)
@@ -60,6 +61,22 @@ anywhere(struct analysis *a, struct str name)
     return found;
 }
 
+/* Should it go, the name means another that is protected: that it is still there must be asked. */
+static void
+note_what_hides(struct analysis *a, const struct catalog_relation *r)
+{
+    const struct catalog *c = a->catalog;
+    struct str name = catalog_text(c, r->name);
+
+    for (uint32_t i = catalog_first_relation(c, name);
+         i < c->n_relations && str_equal(catalog_text(c, c->relations[i].name), name); i++)
+        if (&c->relations[i] != r && r->oid >= CATALOG_FIRST_USER_OID &&
+            shield_touches(a->shield, &c->relations[i])) {
+            shield_note_relation(a, r);
+            return;
+        }
+}
+
 const struct catalog_relation *
 names_find_relation(struct analysis *a, struct str schema, struct str name)
 {
@@ -75,6 +92,8 @@ names_find_relation(struct analysis *a, struct str schema, struct str name)
     } else {
         r = anywhere(a, name);
     }
+    if (r != NULL && schema.len == 0 && !a->owner)
+        note_what_hides(a, r);
     if (r == NULL && !a->failed) {
         flow_error(a, "42P01", "relation \"%.*s%s%.*s\" does not exist", STR_ARG(schema),
                    schema.len > 0 ? "." : "", STR_ARG(name));

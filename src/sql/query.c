@@ -42,7 +42,7 @@ query_targets(struct analysis *a, const struct level *l, PgQuery__Node **targets
 
     for (size_t i = 0; i < n && !a->failed; i++) {
         const PgQuery__ResTarget *target = targets[i]->res_target;
-        struct column column;
+        struct column column = {0};
         bool is_star;
         struct row row;
 
@@ -56,7 +56,7 @@ query_targets(struct analysis *a, const struct level *l, PgQuery__Node **targets
             t.open = t.open || row.open;
             continue;
         }
-        column.flow = compute(a, l, target->val);
+        column.flow = compute_leaves(a, compute(a, l, target->val));
         column.name = target->name[0] != '\0' ? sql_str(target->name) : compute_name(target->val);
         add_columns(a, &t, &column, 1);
     }
@@ -77,6 +77,8 @@ rename_columns(struct analysis *a, struct row *row, PgQuery__Node **names, size_
         flow_error(a, "42P10", "a WITH query has fewer columns than it names");
         return;
     }
+    if (row->open)
+        flow_observe(a, (struct flow){.row = row}, "columns named by position, not all known");
     if ((columns = flow_alloc(a, total, sizeof(*columns))) == NULL)
         return;
     if (row->n > 0)
@@ -99,8 +101,8 @@ append_column(struct analysis *a, struct row *row, struct str name)
     row->n = t.n;
 }
 
-/* SEARCH and CYCLE compare their columns, and collect them into columns of their own. */
-static void
+/* SEARCH and CYCLE compare their columns, and collect them into columns of their own: so many. */
+static size_t
 search_and_cycle(struct analysis *a, const PgQuery__CommonTableExpr *c, struct row *row)
 {
     const PgQuery__CTESearchClause *s = c->search_clause;
@@ -124,6 +126,7 @@ search_and_cycle(struct analysis *a, const PgQuery__CommonTableExpr *c, struct r
         append_column(a, row, sql_str(y->cycle_mark_column));
         append_column(a, row, sql_str(y->cycle_path_column));
     }
+    return (s != NULL ? 1U : 0U) + (y != NULL ? 2U : 0U);
 }
 
 /* Column by column, what flows into both; types that differ are not known. */
@@ -156,10 +159,10 @@ merge_rows(struct analysis *a, struct row x, struct row y)
             flow_observe(a, g, "a set operation of whole rows");
             f.row = NULL;
         }
-        columns[i] = (struct column){x.columns[i].name,
-                                     {.taint = taint_union(a, f.taint, g.taint),
-                                      .row = f.row,
-                                      .type = f.type == g.type ? f.type : 0}};
+        columns[i] = (struct column){.name = x.columns[i].name,
+                                     .flow = {.taint = taint_union(a, f.taint, g.taint),
+                                              .row = f.row,
+                                              .type = f.type == g.type ? f.type : 0}};
     }
     return (struct row){.columns = columns, .n = x.n};
 }
@@ -196,7 +199,7 @@ recursive(struct analysis *a, struct level *l, const PgQuery__CommonTableExpr *c
         struct row next;
 
         self->row = row;
-        search_and_cycle(a, c, &self->row);
+        self->n_extra = search_and_cycle(a, c, &self->row);
         next = merge_rows(a, row, query_select(a, &inner, s->rarg));
         settled = same_flow(row, next);
         row = next;
@@ -228,7 +231,7 @@ add_cte(struct analysis *a, struct level *l, const PgQuery__CommonTableExpr *c, 
         cte->row = query_node(a, &inner, c->ctequery);
     }
     rename_columns(a, &cte->row, c->aliascolnames, c->n_aliascolnames);
-    search_and_cycle(a, c, &cte->row);
+    cte->n_extra = search_and_cycle(a, c, &cte->row);
     l->ctes = cte;
 }
 
@@ -444,36 +447,61 @@ set_operation(struct analysis *a, struct level *l, const PgQuery__SelectStmt *s)
     return row;
 }
 
+static struct str
+value_name(struct analysis *a, size_t i)
+{
+    static const struct str names[] = {
+        STR_INIT("column1"), STR_INIT("column2"), STR_INIT("column3"), STR_INIT("column4"),
+        STR_INIT("column5"), STR_INIT("column6"), STR_INIT("column7"), STR_INIT("column8")};
+    char text[32];
+
+    if (i < sizeof(names) / sizeof(names[0]))
+        return names[i];
+    (void)snprintf(text, sizeof(text), "column%zu", i + 1);
+    return arena_str(a->arena, str_from(text));
+}
+
+/* One row of VALUES; a star in it is as many values as columns. */
+static struct row
+value_row(struct analysis *a, const struct level *l, const PgQuery__List *list)
+{
+    struct targets t = {0};
+
+    for (size_t i = 0; i < list->n_items && !a->failed; i++) {
+        bool is_star;
+        struct row row = compute_star(a, l, list->items[i], &is_star);
+        struct column one = {0};
+
+        if (!is_star) {
+            one.flow = compute_leaves(a, compute(a, l, list->items[i]));
+            row = (struct row){.columns = &one, .n = 1};
+        }
+        add_columns(a, &t, row.columns, row.n);
+        t.open = t.open || row.open;
+    }
+    for (size_t i = 0; i < t.n; i++) {
+        t.columns[i].name = value_name(a, i);
+        t.columns[i].flow.relation = 0;
+        if (t.open)
+            flow_observe(a, t.columns[i].flow, "VALUES beside columns that are not all known");
+    }
+    return (struct row){.columns = t.columns, .n = t.n, .open = t.open};
+}
+
 static struct row
 values(struct analysis *a, struct level *l, const PgQuery__SelectStmt *s)
 {
-    static const char *const names[] = {"column1", "column2", "column3", "column4",
-                                        "column5", "column6", "column7", "column8"};
     struct row row = {0};
 
     for (size_t i = 0; i < s->n_values_lists && !a->failed; i++) {
-        const PgQuery__List *list = s->values_lists[i]->list;
-        struct column *columns;
+        struct row next;
 
-        if (s->values_lists[i]->node_case != NODE(LIST) ||
-            (columns = flow_alloc(a, list->n_items, sizeof(*columns))) == NULL) {
+        if (s->values_lists[i]->node_case != NODE(LIST)) {
             flow_refuse_because(a, "the gateway cannot analyse VALUES");
             break;
         }
-        for (size_t k = 0; k < list->n_items; k++) {
-            columns[k].flow = compute(a, l, list->items[k]);
-            columns[k].flow.relation = 0;
-            if (k < sizeof(names) / sizeof(names[0])) {
-                columns[k].name = sql_str(names[k]);
-            } else {
-                char text[32];
-
-                (void)snprintf(text, sizeof(text), "column%zu", k + 1);
-                columns[k].name = arena_str(a->arena, str_from(text));
-            }
-        }
-        row = i == 0 ? (struct row){.columns = columns, .n = list->n_items}
-                     : merge_rows(a, row, (struct row){.columns = columns, .n = list->n_items});
+        next = value_row(a, l, s->values_lists[i]->list);
+        row = i == 0 ? next : merge_rows(a, row, next);
     }
     order(a, l, &row, s->sort_clause, s->n_sort_clause);
     return row;
@@ -496,8 +524,6 @@ simple(struct analysis *a, struct level *l, const PgQuery__SelectStmt *s)
     if (s->n_distinct_clause > 0)
         distinct(a, l, &row, s->distinct_clause, s->n_distinct_clause);
     order(a, l, &row, s->sort_clause, s->n_sort_clause);
-    for (size_t i = 0; s->into_clause != NULL && i < row.n; i++)
-        flow_observe(a, row.columns[i].flow, "SELECT INTO");
     return row;
 }
 

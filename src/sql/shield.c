@@ -102,92 +102,13 @@ inherit(struct shield *s)
     return changed;
 }
 
-static bool
-is_name_byte(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '$' || (unsigned char)c >= 0x80;
-}
-
-static char
-folded(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
-}
-
-/* Words of a text, as PostgreSQL would read them as names: calls `fn` with each until it is true.
- * Where strings and comments begin and end is not told, so that what is between two quotes counts
- * as one name and as words too. */
-typedef bool word_fn(const struct shield *s, struct str word, const void *arg);
-
-enum { NAME_BYTES = 63 }; /* longer names are cut to that, between two characters */
-
-struct word {
-    char bytes[NAME_BYTES + 1];
-    size_t n;
-};
-
-static void
-put_byte(struct word *w, char c)
-{
-    if (w->n < sizeof(w->bytes))
-        w->bytes[w->n++] = c;
-}
-
-static struct str
-cut_word(const struct word *w)
-{
-    size_t n = w->n;
-
-    if (n > NAME_BYTES)
-        for (n = NAME_BYTES; n > 0 && ((unsigned char)w->bytes[n] & 0xc0) == 0x80; n--) {
-        }
-    return (struct str){w->bytes, n};
-}
-
-static struct word
-quoted_word(struct str text, size_t i)
-{
-    struct word w = {.n = 0};
-
-    for (i++; i < text.len && w.n < sizeof(w.bytes); i++) {
-        if (text.ptr[i] == '"' && (i + 1 == text.len || text.ptr[i + 1] != '"'))
-            break;
-        if (text.ptr[i] == '"')
-            i++;
-        put_byte(&w, text.ptr[i]);
-    }
-    return w;
-}
-
-static bool
-any_word(const struct shield *s, struct str text, word_fn *fn, const void *arg)
-{
-    size_t i = 0;
-
-    while (i < text.len) {
-        struct word w = {.n = 0};
-
-        if (text.ptr[i] == '"')
-            w = quoted_word(text, i++);
-        else if (!is_name_byte(text.ptr[i]))
-            i++;
-        else
-            for (; i < text.len && is_name_byte(text.ptr[i]); i++)
-                put_byte(&w, folded(text.ptr[i]));
-        if (w.n > 0 && fn(s, cut_word(&w), arg))
-            return true;
-    }
-    return false;
-}
-
 struct generated {
     const struct catalog_relation *relation;
     const struct protect_rule **rule;
 };
 
 static bool
-names_protected_column(const struct shield *s, struct str word, const void *arg)
+names_protected_column(const struct shield *s, struct str word, void *arg)
 {
     const struct generated *g = arg;
 
@@ -220,7 +141,7 @@ generate(struct shield *s)
             struct generated g = {r, &rule};
 
             if (text.len > 0 && s->taints[attribute] == NULL &&
-                any_word(s, text, names_protected_column, &g))
+                shield_any_word(s, text, names_protected_column, &g))
                 changed = add_taint(s, i, attribute, rule->n_path == 0 ? rule : &s->redact) ||
                           changed;
         }
@@ -254,8 +175,13 @@ find_protected(struct shield *s)
     s->reaches = arena_array(s->arena, (size_t)c->n_relations + 1, sizeof(*s->reaches));
     s->walked = arena_array(s->arena, (size_t)c->n_relations + 1, sizeof(*s->walked));
     s->troubles = arena_array(s->arena, (size_t)c->n_functions + 1, sizeof(*s->troubles));
+    s->mentions_of_views =
+        arena_array(s->arena, (size_t)c->n_relations + 1, sizeof(*s->mentions_of_views));
+    s->mentions_of_functions =
+        arena_array(s->arena, (size_t)c->n_functions + 1, sizeof(*s->mentions_of_functions));
     if (s->taints == NULL || s->touched == NULL || s->views == NULL || s->reaches == NULL ||
-        s->walked == NULL || s->troubles == NULL)
+        s->walked == NULL || s->troubles == NULL || s->mentions_of_views == NULL ||
+        s->mentions_of_functions == NULL)
         return fail(ERR_NOMEM, "no memory for what is protected");
     match_rules(s);
     while (inherit(s) || generate(s)) {
@@ -340,16 +266,10 @@ shield_taint(const struct shield *s, uint32_t attribute)
     return s->taints[attribute];
 }
 
-static bool
-is_view(const struct catalog_relation *r)
-{
-    return r->definition.len > 0;
-}
-
 /* What words reach. */
 
 static bool
-names_reaching_relation(const struct shield *s, struct str word, const void *arg)
+names_reaching_relation(const struct shield *s, struct str word, void *arg)
 {
     const struct catalog *c = &s->catalog;
 
@@ -377,9 +297,9 @@ find_reaching(struct shield *s)
         for (uint32_t i = 0; i < s->catalog.n_relations; i++) {
             const struct catalog_relation *r = &s->catalog.relations[i];
 
-            if (!is_view(r) || s->reaches[i] ||
-                !any_word(s, catalog_text(&s->catalog, r->definition), names_reaching_relation,
-                          NULL))
+            if (!shield_is_view(r) || s->reaches[i] ||
+                !shield_any_word(s, catalog_text(&s->catalog, r->definition),
+                                 names_reaching_relation, NULL))
                 continue;
             s->reaches[i] = changed = true;
         }
@@ -404,8 +324,46 @@ shield_touches(const struct shield *s, const struct catalog_relation *r)
 
 static bool is_dangerous_view(struct shield *s, struct str name);
 
+/* Casts by an unsafe function; the type's name is written where it is cast to. */
 static bool
-is_dangerous_word(const struct shield *s, struct str word, const void *arg)
+is_dangerous_cast(struct shield *s, struct str type)
+{
+    const struct catalog *c = &s->catalog;
+
+    for (uint32_t i = 0; i < c->n_casts; i++) {
+        const struct catalog_type *t = catalog_type_of(c, c->casts[i].target);
+        const struct catalog_function *f = catalog_function_of(c, c->casts[i].function);
+
+        if (t != NULL && f != NULL && str_equal(catalog_text(c, t->name), type) &&
+            shield_function_trouble(s, f) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static bool
+is_dangerous_operator(const struct shield *s, const struct catalog_function *f, void *arg)
+{
+    (void)arg;
+    return shield_function_trouble((struct shield *)(uintptr_t)s, f) != NULL;
+}
+
+/* What reads a cursor that it did not open itself, or changes what names mean for those after it.
+ */
+static bool
+is_session_word(const struct shield *s, struct str word, void *arg)
+{
+    bool *after_set = arg, sets = *after_set;
+
+    (void)s;
+    *after_set = str_is(word, "set") ||
+                 (sets && (str_is(word, "local") || str_is(word, "session")));
+    return str_is(word, "fetch") || str_is(word, "refcursor") || str_is(word, "search_path") ||
+           str_is(word, "pg_settings") || (sets && str_is(word, "schema"));
+}
+
+static bool
+is_dangerous_word(const struct shield *s, struct str word, void *arg)
 {
     struct shield *changing = (struct shield *)(uintptr_t)s;
     const struct catalog_function *f;
@@ -413,7 +371,7 @@ is_dangerous_word(const struct shield *s, struct str word, const void *arg)
 
     (void)arg;
     if (str_is(word, "execute") || str_is(word, "set_config") ||
-        (sql_function_classes(word, true) & BODY_DANGERS) != 0)
+        is_dangerous_cast(changing, word) || (sql_function_classes(word, true) & BODY_DANGERS) != 0)
         return true;
     if (names_reaching_relation(s, word, NULL))
         return true;
@@ -427,6 +385,13 @@ is_dangerous_word(const struct shield *s, struct str word, const void *arg)
 static const char no_trouble[] = "none";
 static const char supposed[] = "none yet"; /* none, if all that is looked into with it has none */
 
+static bool
+is_dangerous_text(struct shield *s, struct str text)
+{
+    return shield_any_word(s, text, is_dangerous_word, NULL) ||
+           shield_any_operator(s, text, is_dangerous_operator, NULL);
+}
+
 /* A view calls functions too. */
 static bool
 is_dangerous_view(struct shield *s, struct str name)
@@ -435,10 +400,10 @@ is_dangerous_view(struct shield *s, struct str name)
 
     for (uint32_t i = catalog_first_relation(c, name);
          i < c->n_relations && str_equal(catalog_text(c, c->relations[i].name), name); i++) {
-        if (!is_view(&c->relations[i]) || s->walked[i])
+        if (!shield_is_view(&c->relations[i]) || s->walked[i])
             continue;
         s->walked[i] = true;
-        if (any_word(s, catalog_text(c, c->relations[i].definition), is_dangerous_word, NULL))
+        if (is_dangerous_text(s, catalog_text(c, c->relations[i].definition)))
             return true;
     }
     return false;
@@ -448,6 +413,7 @@ static const char *
 look_into(struct shield *s, const struct catalog_function *f)
 {
     struct str source = catalog_text(&s->catalog, f->source);
+    bool after_set = false;
 
     if (f->body == CATALOG_BODY_INTERNAL)
         return no_trouble;
@@ -456,7 +422,9 @@ look_into(struct shield *s, const struct catalog_function *f)
     if (memmem(source.ptr, source.len, "&\"", 2) != NULL)
         return "names things in a way that is not followed";
     find_reaching(s);
-    if (any_word(s, source, is_dangerous_word, NULL))
+    if (shield_any_word(s, source, is_session_word, &after_set))
+        return "may read cursors or change what names mean";
+    if (is_dangerous_text(s, source))
         return "may read protected data or run SQL that is not known";
     return no_trouble;
 }
@@ -550,63 +518,6 @@ view_row(struct shield *s, const struct catalog_relation *r)
     return row;
 }
 
-static void
-note(struct analysis *a, struct oid_list *list, uint32_t oid, uint32_t version)
-{
-    for (size_t i = 0; i < list->n; i++)
-        if (list->oids[i] == oid)
-            return;
-    if (list->n == list->capacity) {
-        size_t capacity = list->capacity == 0 ? 8 : 2 * list->capacity;
-        uint32_t *oids = flow_alloc(a, capacity, sizeof(*oids));
-        uint32_t *versions = flow_alloc(a, capacity, sizeof(*versions));
-
-        if (oids == NULL || versions == NULL)
-            return;
-        if (list->n > 0) {
-            memcpy(oids, list->oids, list->n * sizeof(*oids));
-            memcpy(versions, list->versions, list->n * sizeof(*versions));
-        }
-        *list = (struct oid_list){oids, versions, list->n, capacity};
-    }
-    list->oids[list->n] = oid;
-    list->versions[list->n++] = version;
-}
-
-void
-shield_note_function(struct analysis *a, const struct catalog_function *f)
-{
-    if (f->body != CATALOG_BODY_INTERNAL)
-        note(a, &a->functions, f->oid, f->version);
-}
-
-/* The views below a view count too: their definitions may change. */
-static void note_relations(struct analysis *a, const struct catalog_relation *r);
-
-static bool
-note_named(const struct shield *s, struct str word, const void *arg)
-{
-    struct analysis *a = (struct analysis *)(uintptr_t)arg;
-    const struct catalog *c = &s->catalog;
-
-    for (uint32_t i = catalog_first_relation(c, word);
-         i < c->n_relations && str_equal(catalog_text(c, c->relations[i].name), word); i++)
-        if (s->touched[i] || is_view(&c->relations[i]))
-            note_relations(a, &c->relations[i]);
-    return false;
-}
-
-static void
-note_relations(struct analysis *a, const struct catalog_relation *r)
-{
-    for (size_t i = 0; i < a->views.n; i++)
-        if (a->views.oids[i] == r->oid)
-            return;
-    note(a, &a->views, r->oid, r->version);
-    if (is_view(r))
-        (void)any_word(a->shield, catalog_text(a->catalog, r->definition), note_named, a);
-}
-
 struct row
 shield_row(struct analysis *a, const struct catalog_relation *r)
 {
@@ -615,11 +526,11 @@ shield_row(struct analysis *a, const struct catalog_relation *r)
 
     if (r->oid < CATALOG_FIRST_USER_OID)
         return table_row(a, r);
-    if (!a->owner && (is_view(r) || s->touched[i]))
-        note_relations(a, r);
-    if (s->touched[i] || (is_view(r) && shield_touches(s, r)))
+    if (!a->owner && (shield_is_view(r) || s->touched[i]))
+        shield_note_relation(a, r);
+    if (s->touched[i] || (shield_is_view(r) && shield_touches(s, r)))
         a->guarded = true;
-    if (!is_view(r))
+    if (!shield_is_view(r))
         return table_row(a, r);
     if (s->views[i] == NULL)
         s->views[i] = view_row(s, r);
@@ -643,7 +554,7 @@ shield_is_protected(const struct shield *s, uint32_t relation, int16_t attribute
     for (uint32_t k = 0; k < r->n_attributes; k++) {
         if (s->catalog.attributes[r->first_attribute + k].number != attribute)
             continue;
-        if (is_view(r) && r->oid >= CATALOG_FIRST_USER_OID)
+        if (shield_is_view(r) && r->oid >= CATALOG_FIRST_USER_OID)
             return s->views[i] == NULL || s->views[i]->open ||
                    s->views[i]->columns[k].flow.taint != NULL ||
                    s->views[i]->columns[k].flow.row != NULL;

@@ -21,6 +21,7 @@ struct shield {
     bool *walked;          /* by relation: a view whose calls were looked into */
     const char **troubles; /* by function: NULL unknown yet */
     bool judging;
+    const struct mentions **mentions_of_views, **mentions_of_functions; /* NULL: unknown yet */
     unsigned view_depth;
     bool out_of_memory;
 };
@@ -28,6 +29,25 @@ struct shield {
 /* The columns that the query in `text` answers with; a->failed if it is not understood. */
 struct row analysis_of_text(struct analysis *a, struct str text);
 
+static inline bool
+shield_is_view(const struct catalog_relation *r)
+{
+    return r->definition.len > 0;
+}
+
+/* mention.c */
+/* Words of a text, as PostgreSQL would read them as names: calls `fn` with each until it is true.
+ * Where strings and comments begin and end is not told, so that what is between two quotes counts
+ * as one name and as words too. */
+typedef bool shield_word_fn(const struct shield *s, struct str word, void *arg);
+bool shield_any_word(const struct shield *s, struct str text, shield_word_fn *fn, void *arg);
+/* The functions behind the owner's operators whose names are in the text. */
+typedef bool shield_operator_fn(const struct shield *s, const struct catalog_function *f,
+                                void *arg);
+bool shield_any_operator(const struct shield *s, struct str text, shield_operator_fn *fn,
+                         void *arg);
+/* The statement relies on its version, and on those of what it names. */
+void shield_note_relation(struct analysis *a, const struct catalog_relation *r);
 void shield_note_function(struct analysis *a, const struct catalog_function *f);
 
 #endif

@@ -393,10 +393,24 @@ sql_names(PgQuery__Node **names, size_t n, struct str *schema, struct str *name)
     *schema = n > 1 ? sql_node_text(names[n - 2]) : sql_str("");
 }
 
+/* Other types may read or cut the text: 'ab'::varchar(1) is 'a'. */
+static bool
+keeps_text(const PgQuery__TypeName *t)
+{
+    struct str schema, name;
+
+    if (t->n_typmods > 0 || t->n_array_bounds > 0)
+        return false;
+    sql_names(t->names, t->n_names, &schema, &name);
+    return (schema.len == 0 || str_is(schema, "pg_catalog")) &&
+           (str_is(name, "text") || str_is(name, "varchar") || str_is(name, "regclass"));
+}
+
 bool
 sql_constant(const PgQuery__Node *node, struct str *out)
 {
-    if (node != NULL && node->node_case == PG_QUERY__NODE__NODE_TYPE_CAST)
+    while (node != NULL && node->node_case == PG_QUERY__NODE__NODE_TYPE_CAST &&
+           keeps_text(node->type_cast->type_name))
         node = node->type_cast->arg;
     if (node == NULL)
         return false;
