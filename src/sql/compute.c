@@ -117,10 +117,9 @@ subscript(struct analysis *a, const struct level *l, struct flow f, const PgQuer
         return nothing;
     if (type != NULL && type->element != 0)
         return (struct flow){.taint = f.taint, .type = i->is_slice ? f.type : type->element};
-    if (!i->is_slice && f.row == NULL && constant_key(i->uidx, &key)) {
-        a->depends = true;
+    a->depends = true;
+    if (!i->is_slice && f.row == NULL && constant_key(i->uidx, &key))
         return json_follow(a, f, &key, 1, false);
-    }
     flow_mix(a, &f, f, "a subscript of it");
     return f;
 }

@@ -166,6 +166,7 @@ json_operator(struct analysis *a, struct str name, struct flow left, const PgQue
 
     if (!inside_only(left))
         return false;
+    a->depends = true; /* also if what it is now is no path */
     if (str_is(name, "->") || str_is(name, "->>")) {
         if (!one_key(right, &keys[0], &is_number))
             return false;
@@ -175,7 +176,6 @@ json_operator(struct analysis *a, struct str name, struct flow left, const PgQue
     } else if (!array_of_keys(right, keys, &n)) {
         return false;
     }
-    a->depends = true;
     *out = json_follow(a, left, keys, n, name.ptr[name.len - 1] == '>' && name.len > 2);
     if (str_is(name, "->") || str_is(name, "#>"))
         out->type = left.type;
@@ -231,6 +231,7 @@ json_function(struct analysis *a, struct str name, struct flow first, const PgQu
     struct str keys[KEYS_MAX], path;
     size_t n = 0, n_args = c->n_args;
 
+    a->depends = a->depends || inside_only(first);
     if (!inside_only(first) || n_args < 2 || n_args > KEYS_MAX || c->func_variadic)
         return false;
     if (extract) {
@@ -241,7 +242,6 @@ json_function(struct analysis *a, struct str name, struct flow first, const PgQu
                !split_jsonpath(path, keys, &n)) {
         return false;
     }
-    a->depends = true;
     *out = json_follow(a, first, keys, n, text);
     return true;
 }

@@ -249,6 +249,32 @@ check_schema(struct analysis *a, struct str schema)
     }
 }
 
+static bool
+is_made_of(const struct catalog *c, uint32_t type, struct str name)
+{
+    const struct catalog_type *t = catalog_type_of(c, type);
+
+    for (int i = 0; i < 32 && t != NULL; i++) {
+        if (str_equal(catalog_text(c, t->name), name))
+            return true;
+        t = catalog_type_of(c, t->base != 0 ? t->base : t->element);
+    }
+    return false;
+}
+
+/* A new constraint is tried on the values that there are. */
+static void
+check_domain(struct analysis *a, struct str name)
+{
+    for (uint32_t i = 0; i < a->catalog->n_attributes && !a->failed; i++)
+        if (shield_taint(a->shield, i) != NULL &&
+            is_made_of(a->catalog, a->catalog->attributes[i].type, name))
+            flow_refuse_because(a,
+                                "domain \"%.*s\" is the type of a protected column: it is changed "
+                                "by its owner only",
+                                STR_ARG(name));
+}
+
 /* What a default, an index, a trigger calls runs later, and unseen. */
 static bool
 check_node(const ProtobufCMessage *m, void *arg)
@@ -264,6 +290,18 @@ check_node(const ProtobufCMessage *m, void *arg)
 
         sql_names(c->funcname, c->n_funcname, &schema, &name);
         (void)compute_may_run(a, schema, name, &found);
+    } else if (m->descriptor == &pg_query__create_cast_stmt__descriptor) {
+        const PgQuery__CreateCastStmt *s = (const PgQuery__CreateCastStmt *)m;
+
+        if (s->func != NULL) { /* an implicit one is written nowhere */
+            sql_names(s->func->objname, s->func->n_objname, &schema, &name);
+            (void)compute_may_run(a, schema, name, &found);
+        }
+    } else if (m->descriptor == &pg_query__alter_domain_stmt__descriptor) {
+        const PgQuery__AlterDomainStmt *s = (const PgQuery__AlterDomainStmt *)m;
+
+        sql_names(s->type_name, s->n_type_name, &schema, &name);
+        check_domain(a, name);
     } else if (m->descriptor == &pg_query__rename_stmt__descriptor) {
         const PgQuery__RenameStmt *r = (const PgQuery__RenameStmt *)m;
 

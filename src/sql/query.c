@@ -335,10 +335,10 @@ observe_entry(struct analysis *a, const struct level *l, const struct row *outpu
     size_t at;
 
     a->clause = clause;
+    /* Another number would be another column; also where this one is none. */
+    for (size_t i = 0; node != NULL && node->node_case == NODE(A_CONST) && i < outputs->n; i++)
+        a->depends = a->depends || flow_taint(a, outputs->columns[i].flow) != NULL;
     if (position(node, &at)) {
-        for (size_t i = 0; i < outputs->n; i++)
-            if (flow_taint(a, outputs->columns[i].flow) != NULL)
-                a->depends = true;
         if (outputs->open) { /* which one it is cannot be told */
             for (size_t i = 0; i < outputs->n; i++)
                 flow_observe(a, outputs->columns[i].flow, clause);

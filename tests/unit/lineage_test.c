@@ -1085,6 +1085,12 @@ test_definitions_take_nothing_out_of_the_rules(void **state)
           {P, "SELECT 'x' AS a INTO x UNION ALL SELECT ssn FROM customers", SSN "SELECT INTO"},
           {P, "SELECT name INTO x FROM customers", "none"},
           {P, "SELECT ssn INTO x FROM customers", SSN "SELECT INTO"},
+          {P, "ALTER DOMAIN email_d ADD CHECK (VALUE < 'm')", "refused: its owner only"},
+          {P, "ALTER DOMAIN emails_d ADD CHECK (VALUE[1] < 'm')", "refused: its owner only"},
+          {P, "ALTER DOMAIN code_d DROP CONSTRAINT x", "none"},
+          {P, "CREATE CAST (int AS text) WITH FUNCTION reads_sql(int) AS IMPLICIT",
+           "refused: reads_sql()"},
+          {P, "CREATE CAST (int AS text) WITH FUNCTION safe_plpgsql(text)", "none"},
           /* What a prepared query or a cursor does when it runs. */
           {P, "EXECUTE p; SELECT ssn FROM customers", "refused: search_path"},
           {P, "FETCH c; SELECT ssn FROM customers", "refused: search_path"},
@@ -1106,6 +1112,40 @@ test_what_functions_do_unseen(void **state)
           {"public,crm", "SELECT count(ssn) FROM customers", SSN "count()"},
           {"public,crm", "SELECT pg_catalog.count(ssn) FROM customers", "count=-"},
           {P, "SELECT crm.count(ssn) FROM customers", SSN "count()"});
+}
+
+/* Whether the lineage of `sql` may be kept for strings that differ in their literals. */
+static bool
+is_kept(const char *sql)
+{
+    struct str schemas[10];
+    struct sql_context context = context_with(P, schemas);
+    struct sql_facts facts;
+
+    arena_reset(arena);
+    assert_int_equal(sql_analyze(str_from(sql), &context, arena, &facts), OK);
+    sql_lineage_release(facts.lineage);
+    return !facts.depends_on_literals;
+}
+
+static void
+test_what_hangs_on_literals_is_not_kept(void **state)
+{
+    (void)state;
+    assert_true(is_kept("SELECT id, nick FROM people WHERE id = 1"));
+    assert_true(is_kept("SELECT id, total FROM orders ORDER BY 1"));
+    assert_false(is_kept("SELECT id, nick FROM people ORDER BY 1"));
+    assert_false(is_kept("SELECT id, nick FROM people ORDER BY 0"));
+    assert_false(is_kept("SELECT id, nick FROM people ORDER BY 7"));
+    assert_false(is_kept("SELECT id, nick FROM people GROUP BY 0"));
+    assert_false(is_kept("SELECT DISTINCT ON (0) id, nick FROM people"));
+    assert_false(is_kept("TABLE people UNION ALL TABLE people ORDER BY 0"));
+    assert_false(is_kept("SELECT profile -> 'city' FROM customers"));
+    assert_false(is_kept("SELECT profile -> 1 FROM customers"));
+    assert_false(is_kept("SELECT profile['city'] FROM customers"));
+    assert_false(is_kept("SELECT profile #> '{{city}}' FROM customers"));
+    assert_false(is_kept("SELECT jsonb_path_query(profile, '$.*') FROM customers"));
+    assert_false(is_kept("SET search_path = 'crm'; SELECT id FROM customers"));
 }
 
 /* "view …, function …": oids whose versions count. */
@@ -1435,6 +1475,7 @@ run(void)
         cmocka_unit_test(test_what_a_constant_path_really_leads_to),
         cmocka_unit_test(test_definitions_take_nothing_out_of_the_rules),
         cmocka_unit_test(test_what_functions_do_unseen),
+        cmocka_unit_test(test_what_hangs_on_literals_is_not_kept),
         cmocka_unit_test(test_versions_of_all_that_a_statement_rests_on),
         cmocka_unit_test(test_rows_of_functions_are_counted),
         cmocka_unit_test(test_a_cell_is_masked_by_its_types_make_up),
