@@ -1,4 +1,4 @@
-/* What the server answers to the queries for its catalog. */
+/* What the server answers to the queries for its catalog, and what makes it ask again. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,7 @@
 #undef fail
 
 #include "protocol/postgres/catalog.h"
+#include "protocol/postgres/statement.h"
 
 static void
 put_row(struct buf *out, const char *const *fields, size_t n)
@@ -217,6 +218,32 @@ test_too_large_a_message_is_refused_by_its_header(void **state)
     assert_int_equal(feed(1, &answer), ERR_LIMIT);
 }
 
+static bool
+asks_for_the_path_after(const char *sql)
+{
+    struct arena *arena = arena_new((size_t)16 << 20);
+    struct pgfacts_summary summary;
+    struct sql_facts facts;
+
+    assert_int_equal(sql_analyze(str_from(sql), NULL, arena, &facts), OK);
+    pgfacts_summarise(&facts, &summary);
+    arena_free(arena);
+    return summary.changes_path;
+}
+
+static void
+test_the_path_is_asked_for_after_what_may_have_set_it(void **state)
+{
+    (void)state;
+    assert_false(asks_for_the_path_after("SELECT id FROM t"));
+    assert_false(asks_for_the_path_after("DECLARE c CURSOR FOR SELECT id FROM t"));
+    assert_true(asks_for_the_path_after("SET search_path = x"));
+    assert_true(asks_for_the_path_after("SELECT set_config('search_path', 'x', false)"));
+    /* Prepared or declared before: … AS SELECT set_config(…). */
+    assert_true(asks_for_the_path_after("EXECUTE p"));
+    assert_true(asks_for_the_path_after("FETCH ALL FROM c"));
+}
+
 int
 main(void)
 {
@@ -226,6 +253,7 @@ main(void)
         cmocka_unit_test(test_what_answers_no_query_is_refused),
         cmocka_unit_test(test_bytes_after_the_end_of_an_answer_are_left),
         cmocka_unit_test(test_too_large_a_message_is_refused_by_its_header),
+        cmocka_unit_test(test_the_path_is_asked_for_after_what_may_have_set_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
