@@ -98,12 +98,6 @@ field(struct analysis *a, struct flow f, struct str name)
     return result;
 }
 
-static bool
-constant_key(const PgQuery__Node *node, struct str *out)
-{
-    return sql_constant(node, out);
-}
-
 /* One element of a protected array, or a key of a protected document. */
 static struct flow
 subscript(struct analysis *a, const struct level *l, struct flow f, const PgQuery__AIndices *i)
@@ -118,7 +112,7 @@ subscript(struct analysis *a, const struct level *l, struct flow f, const PgQuer
     if (type != NULL && type->element != 0)
         return (struct flow){.taint = f.taint, .type = i->is_slice ? f.type : type->element};
     a->depends = true;
-    if (!i->is_slice && f.row == NULL && constant_key(i->uidx, &key))
+    if (!i->is_slice && f.row == NULL && json_constant(a, i->uidx, &key))
         return json_follow(a, f, &key, 1, false);
     flow_mix(a, &f, f, "a subscript of it");
     return f;
@@ -524,13 +518,13 @@ operation(struct analysis *a, const struct level *l, const PgQuery__AExpr *e)
 /* Casts. To text they cannot fail, and the text is masked like the value. */
 
 static bool
-is_text_type(const PgQuery__TypeName *t)
+is_text_type(const struct analysis *a, const PgQuery__TypeName *t)
 {
     struct str schema, name;
 
     sql_names(t->names, t->n_names, &schema, &name);
-    return (str_is(name, "text") || str_is(name, "varchar")) && t->n_typmods == 0 &&
-           t->n_array_bounds == 0 && (schema.len == 0 || str_is(schema, "pg_catalog"));
+    return t->n_typmods == 0 && t->n_array_bounds == 0 &&
+           (flow_is_text(a, t) || (str_is(schema, "pg_catalog") && str_is(name, "varchar")));
 }
 
 enum { BPCHAR = 1042, TEXT = 25, VARCHAR = 1043 };
@@ -611,7 +605,8 @@ cast(struct analysis *a, const struct level *l, const PgQuery__TypeCast *c)
 
     if (!may_cast_to(a, c->type_name) || a->failed)
         return result;
-    if (f.row != NULL || f.taint == NULL || f.taint->inside_json || !is_text_type(c->type_name)) {
+    if (f.row != NULL || f.taint == NULL || f.taint->inside_json ||
+        !is_text_type(a, c->type_name)) {
         flow_mix(a, &result, f, "a cast");
         return result;
     }

@@ -203,6 +203,18 @@ flow_mix(struct analysis *a, struct flow *into, struct flow f, const char *what)
 }
 
 bool
+flow_is_text(const struct analysis *a, const PgQuery__TypeName *t)
+{
+    struct str schema, name;
+
+    sql_names(t->names, t->n_names, &schema, &name);
+    if (schema.len == 0 &&
+        (!a->path_known || a->path.n == 0 || !str_is(a->path.schemas[0], "pg_catalog")))
+        return false;
+    return (schema.len == 0 || str_is(schema, "pg_catalog")) && str_is(name, "text");
+}
+
+bool
 flow_may_resolve(struct analysis *a)
 {
     if (a->stale)

@@ -131,6 +131,9 @@ struct str taint_name(struct analysis *a, const struct taint *t);
 
 void *flow_alloc(struct analysis *a, size_t n, size_t size);
 
+/* Whether a type called `text` is the server's own, not one of a schema that is searched before. */
+bool flow_is_text(const struct analysis *a, const PgQuery__TypeName *t);
+
 /* Names mean what the catalog says; false after a refusal: they may not any more. */
 bool flow_may_resolve(struct analysis *a);
 
@@ -213,6 +216,8 @@ struct flow compute_leaves(struct analysis *a, struct flow f);
 bool compute_may_be_field(struct analysis *a, struct str name);
 
 /* jsonpath.c */
+/* sql_constant(), also where it is cast to what is text on this search path. */
+bool json_constant(const struct analysis *a, const PgQuery__Node *node, struct str *out);
 /* What `keys` lead to in a value. */
 struct flow json_follow(struct analysis *a, struct flow document, const struct str *keys, size_t n,
                         bool as_text);

@@ -251,7 +251,7 @@ is_simple_type(const struct analysis *a, const PgQuery__TypeName *t)
     bool found = false;
 
     sql_names(t->names, t->n_names, &schema, &name);
-    if (t->n_array_bounds == 0 || (!str_is(schema, "pg_catalog") && !str_is(name, "text")))
+    if (t->n_array_bounds == 0 || (!str_is(schema, "pg_catalog") && !flow_is_text(a, t)))
         return false;
     for (uint32_t i = 0; i < a->catalog->n_types; i++) {
         if (!str_equal(catalog_text(a->catalog, a->catalog->types[i].name), name))

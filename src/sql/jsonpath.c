@@ -49,6 +49,17 @@ has_index(const struct taint *t)
     return false;
 }
 
+bool
+json_constant(const struct analysis *a, const PgQuery__Node *node, struct str *out)
+{
+    while (node != NULL && node->node_case == PG_QUERY__NODE__NODE_TYPE_CAST &&
+           node->type_cast->type_name->n_array_bounds == 0 &&
+           node->type_cast->type_name->n_typmods == 0 &&
+           flow_is_text(a, node->type_cast->type_name))
+        node = node->type_cast->arg;
+    return sql_constant(node, out);
+}
+
 struct flow
 json_follow(struct analysis *a, struct flow document, const struct str *keys, size_t n,
             bool as_text)
@@ -111,10 +122,10 @@ split_path(struct str text, struct str keys[KEYS_MAX], size_t *n)
 
 /* A constant: a key, or an index into an array, which leads to no key. */
 static bool
-one_key(const PgQuery__Node *node, struct str *key, bool *is_number)
+one_key(const struct analysis *a, const PgQuery__Node *node, struct str *key, bool *is_number)
 {
     *is_number = false;
-    if (sql_constant(node, key))
+    if (json_constant(a, node, key))
         return true;
     *is_number = node != NULL && node->node_case == PG_QUERY__NODE__NODE_A_CONST &&
                  node->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL;
@@ -123,35 +134,32 @@ one_key(const PgQuery__Node *node, struct str *key, bool *is_number)
 
 /* x::text[] is x. */
 static const PgQuery__Node *
-without_cast(const PgQuery__Node *node)
+without_cast(const struct analysis *a, const PgQuery__Node *node)
 {
     const PgQuery__TypeName *t;
-    struct str schema, name;
 
     if (node == NULL || node->node_case != PG_QUERY__NODE__NODE_TYPE_CAST)
         return node;
     t = node->type_cast->type_name;
-    sql_names(t->names, t->n_names, &schema, &name);
-    return str_is(name, "text") && (schema.len == 0 || str_is(schema, "pg_catalog")) &&
-                   t->n_typmods == 0 && t->n_array_bounds == 1
-               ? node->type_cast->arg
-               : node;
+    return t->n_typmods == 0 && t->n_array_bounds == 1 && flow_is_text(a, t) ? node->type_cast->arg
+                                                                             : node;
 }
 
 static bool
-array_of_keys(const PgQuery__Node *node, struct str keys[KEYS_MAX], size_t *n)
+array_of_keys(const struct analysis *a, const PgQuery__Node *node, struct str keys[KEYS_MAX],
+              size_t *n)
 {
     struct str text;
 
     *n = 0;
-    node = without_cast(node);
-    if (sql_constant(node, &text))
+    node = without_cast(a, node);
+    if (json_constant(a, node, &text))
         return split_path(text, keys, n);
     if (node == NULL || node->node_case != PG_QUERY__NODE__NODE_A_ARRAY_EXPR ||
         node->a_array_expr->n_elements > KEYS_MAX)
         return false;
     for (size_t i = 0; i < node->a_array_expr->n_elements; i++)
-        if (!sql_constant(node->a_array_expr->elements[i], &keys[(*n)++]))
+        if (!json_constant(a, node->a_array_expr->elements[i], &keys[(*n)++]))
             return false;
     return true;
 }
@@ -168,12 +176,12 @@ json_operator(struct analysis *a, struct str name, struct flow left, const PgQue
         return false;
     a->depends = true; /* also if what it is now is no path */
     if (str_is(name, "->") || str_is(name, "->>")) {
-        if (!one_key(right, &keys[0], &is_number))
+        if (!one_key(a, right, &keys[0], &is_number))
             return false;
         n = is_number ? 0 : 1;
     } else if (!str_is(name, "#>") && !str_is(name, "#>>")) {
         return false;
-    } else if (!array_of_keys(right, keys, &n)) {
+    } else if (!array_of_keys(a, right, keys, &n)) {
         return false;
     }
     *out = json_follow(a, left, keys, n, name.ptr[name.len - 1] == '>' && name.len > 2);
@@ -236,9 +244,9 @@ json_function(struct analysis *a, struct str name, struct flow first, const PgQu
         return false;
     if (extract) {
         for (size_t i = 1; i < n_args; i++)
-            if (!sql_constant(args[i], &keys[n++]))
+            if (!json_constant(a, args[i], &keys[n++]))
                 return false;
-    } else if (!query || n_args != 2 || !sql_constant(args[1], &path) ||
+    } else if (!query || n_args != 2 || !json_constant(a, args[1], &path) ||
                !split_jsonpath(path, keys, &n)) {
         return false;
     }

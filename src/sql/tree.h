@@ -119,7 +119,7 @@ enum err sql_call(struct sql_walk *w, struct str schema, struct str name,
 enum err sql_change_setting(struct sql_walk *w, struct str name, const struct str *value,
                             bool reset);
 
-/* The text of a constant, also as text, varchar or regclass; false if it is none. */
+/* The text of a constant, also as pg_catalog.text or varchar; false if it is none. */
 bool sql_constant(const PgQuery__Node *node, struct str *out);
 
 /* where.c: whether the condition restricts the rows of `target` in a way that is plain from its

@@ -53,12 +53,12 @@ context_with(const char *path, struct str schemas[8])
     if (c.path_uncommitted)
         rest = str_skip(rest, 1);
     c.path.schemas = schemas;
+    if (c.path_known && memmem(rest.ptr, rest.len, "pg_catalog", 10) == NULL)
+        schemas[c.path.n++] = STR("pg_catalog"); /* searched first */
     while (c.path_known && rest.len > 0) {
         rest = str_cut(rest, ',', &one);
         schemas[c.path.n++] = one;
     }
-    if (c.path_known)
-        schemas[c.path.n++] = STR("pg_catalog");
     return c;
 }
 
@@ -1066,6 +1066,15 @@ test_what_a_constant_path_really_leads_to(void **state)
            "refused public.customers.profile: subscript"},
           {P, "SELECT profile -> 'city'::text FROM customers", "?column?=-"},
           {P, "SELECT profile -> 'city'::varchar FROM customers", "?column?=-"},
+          {"pg_temp_3,pg_catalog,public", "SELECT profile -> 'pinX'::text FROM public.customers",
+           "refused public.customers.profile: operator ->"},
+          {"pg_temp_3,pg_catalog,public",
+           "SELECT profile #> '{pinX}'::text[] FROM public.customers",
+           "refused public.customers.profile: operator #>"},
+          {"pg_temp_3,pg_catalog,public", "SELECT ssn::text FROM public.customers", SSN "cast"},
+          {"pg_temp_3,pg_catalog,public", "SELECT ssn::pg_catalog.text FROM public.customers",
+           "ssn=redact"},
+          {"public,pg_catalog", "SELECT ssn::text FROM customers", SSN "cast"},
           {P, "SELECT profile #> ARRAY['+0'] FROM customers", "?column?=json[contact.phone][pin]"},
           {P, "SELECT profile #> ARRAY[' 1', 'city'] FROM customers", "?column?=-"},
           {P, "SELECT jsonb_extract_path(profile, VARIADIC '{contact,phone}') FROM customers",
