@@ -215,6 +215,11 @@ struct flow compute_leaves(struct analysis *a, struct flow f);
 /* Whether `x.name` can only be a field: a call would be of a function that is not harmless. */
 bool compute_may_be_field(struct analysis *a, struct str name);
 
+/* owner.c */
+/* A definition: nothing protected is copied or used by it, and no table that holds such changed. */
+void owner_check(struct analysis *a, const PgQuery__Node *statement);
+void owner_check_relation(struct analysis *a, const PgQuery__RangeVar *rv);
+
 /* jsonpath.c */
 /* sql_constant(), also where it is cast to what is text on this search path. */
 bool json_constant(const struct analysis *a, const PgQuery__Node *node, struct str *out);

@@ -208,113 +208,7 @@ copy(struct analysis *a, const PgQuery__CopyStmt *s)
     return d;
 }
 
-/* Definitions: nothing protected is copied, and no table that holds such is changed. */
-
-static void
-check_relation(struct analysis *a, const PgQuery__RangeVar *rv)
-{
-    struct str schema = sql_str(rv->schemaname), name = sql_str(rv->relname);
-    uint32_t i = catalog_first_relation(a->catalog, name);
-
-    for (; i < a->catalog->n_relations; i++) {
-        const struct catalog_relation *r = &a->catalog->relations[i];
-
-        if (!str_equal(catalog_text(a->catalog, r->name), name))
-            break;
-        if (schema.len > 0 && !str_equal(shield_schema_name(a->shield, r->namespace), schema))
-            continue;
-        if (shield_touches(a->shield, r))
-            flow_refuse_because(a,
-                                "\"%.*s\" has protected columns: its definition, and what is "
-                                "built on it, is changed by its owner only",
-                                STR_ARG(name));
-    }
-}
-
-/* A schema's new name would take its tables out of what the rules say. */
-static void
-check_schema(struct analysis *a, struct str schema)
-{
-    for (uint32_t i = 0; i < a->catalog->n_relations; i++) {
-        const struct catalog_relation *r = &a->catalog->relations[i];
-
-        if (str_equal(shield_schema_name(a->shield, r->namespace), schema) &&
-            shield_touches(a->shield, r)) {
-            flow_refuse_because(a,
-                                "schema \"%.*s\" has protected columns: it is renamed by its owner "
-                                "only",
-                                STR_ARG(schema));
-            return;
-        }
-    }
-}
-
-static bool
-is_made_of(const struct catalog *c, uint32_t type, struct str name)
-{
-    const struct catalog_type *t = catalog_type_of(c, type);
-
-    for (int i = 0; i < 32 && t != NULL; i++) {
-        if (str_equal(catalog_text(c, t->name), name))
-            return true;
-        t = catalog_type_of(c, t->base != 0 ? t->base : t->element);
-    }
-    return false;
-}
-
-/* A new constraint is tried on the values that there are. */
-static void
-check_domain(struct analysis *a, struct str name)
-{
-    for (uint32_t i = 0; i < a->catalog->n_attributes && !a->failed; i++)
-        if (shield_taint(a->shield, i) != NULL &&
-            is_made_of(a->catalog, a->catalog->attributes[i].type, name))
-            flow_refuse_because(a,
-                                "domain \"%.*s\" is the type of a protected column: it is changed "
-                                "by its owner only",
-                                STR_ARG(name));
-}
-
-/* What a default, an index, a trigger calls runs later, and unseen. */
-static bool
-check_node(const ProtobufCMessage *m, void *arg)
-{
-    struct analysis *a = arg;
-    struct str schema, name;
-    bool found;
-
-    if (m->descriptor == &pg_query__range_var__descriptor) {
-        check_relation(a, (const PgQuery__RangeVar *)m);
-    } else if (m->descriptor == &pg_query__func_call__descriptor) {
-        const PgQuery__FuncCall *c = (const PgQuery__FuncCall *)m;
-
-        sql_names(c->funcname, c->n_funcname, &schema, &name);
-        (void)compute_may_run(a, schema, name, &found);
-    } else if (m->descriptor == &pg_query__create_cast_stmt__descriptor) {
-        const PgQuery__CreateCastStmt *s = (const PgQuery__CreateCastStmt *)m;
-
-        if (s->func != NULL) { /* an implicit one is written nowhere */
-            sql_names(s->func->objname, s->func->n_objname, &schema, &name);
-            (void)compute_may_run(a, schema, name, &found);
-        }
-    } else if (m->descriptor == &pg_query__alter_domain_stmt__descriptor) {
-        const PgQuery__AlterDomainStmt *s = (const PgQuery__AlterDomainStmt *)m;
-
-        sql_names(s->type_name, s->n_type_name, &schema, &name);
-        check_domain(a, name);
-    } else if (m->descriptor == &pg_query__rename_stmt__descriptor) {
-        const PgQuery__RenameStmt *r = (const PgQuery__RenameStmt *)m;
-
-        if (r->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA)
-            check_schema(a, sql_str(r->subname));
-    } else if (m->descriptor == &pg_query__create_trig_stmt__descriptor) {
-        const PgQuery__CreateTrigStmt *t = (const PgQuery__CreateTrigStmt *)m;
-
-        sql_names(t->funcname, t->n_funcname, &schema, &name);
-        (void)compute_may_run(a, schema, name, &found);
-    }
-    return a->failed;
-}
+/* Definitions. */
 
 static bool
 makes_table(const PgQuery__SelectStmt *s)
@@ -342,7 +236,7 @@ create_view(struct analysis *a, const PgQuery__ViewStmt *s)
 {
     struct draft d = statement(a, s->query);
 
-    check_relation(a, s->view);
+    owner_check_relation(a, s->view);
     observe_row(a, d.row, "a view's definition");
 }
 
@@ -458,7 +352,7 @@ statement(struct analysis *a, const PgQuery__Node *node)
                                "protection is configured");
         return d;
     default:
-        (void)flow_any_node(&node->base, check_node, a);
+        owner_check(a, node);
         return d;
     }
 }
