@@ -156,8 +156,7 @@ add_own(struct detectors *d, size_t rule, struct str text)
         return fail(ERR_INVALID, "detector \"%.*s\": its pattern holds a NUL",
                     STR_ARG(d->names[rule]));
     *p = (struct detect_pattern){.rule = rule, .back = DETECT_MATCH_MAX};
-    if ((e = compile_expression(d->names[rule], text, PCRE2_UTF | PCRE2_MATCH_INVALID_UTF,
-                                &p->code)) != OK)
+    if ((e = compile_expression(d->names[rule], text, PCRE2_UTF, &p->code)) != OK)
         return e;
     d->n_patterns++;
     d->has_own = true;

@@ -42,7 +42,7 @@ uint64_t detectors_work(const struct detectors *d);
 size_t detectors_redact(struct detectors *d, char *value, size_t len, uint64_t *hits);
 
 /* A value, or an endless stream, that arrives in pieces. Of bytes that are not UTF-8 a rule's own
- * pattern may miss a match beside such a byte which it finds in the whole value. */
+ * pattern sees what lies between them, each part by itself. */
 enum err detect_scan_open(struct detectors *d, struct detect_scan **out);
 void detect_scan_close(struct detect_scan *s); /* NULL is allowed */
 

@@ -71,6 +71,38 @@ detect_check_phone(struct str value, size_t from, size_t *to)
     return value.ptr[from] == '+' ? digits >= 8 && digits <= 15 : digits == 10 || digits == 11;
 }
 
+/* --- countries of IBANs --- */
+
+/* Lengths by country, of SWIFT's registry and of countries that use IBANs without being in it. */
+static const struct iban_country {
+    char code[3];
+    unsigned char length;
+} iban_countries[] = {
+    {"AD", 24}, {"AE", 23}, {"AL", 28}, {"AO", 25}, {"AT", 20}, {"AZ", 28}, {"BA", 20}, {"BE", 16},
+    {"BF", 28}, {"BG", 22}, {"BH", 22}, {"BI", 27}, {"BJ", 28}, {"BR", 29}, {"BY", 28}, {"CF", 27},
+    {"CG", 27}, {"CH", 21}, {"CI", 28}, {"CM", 27}, {"CR", 22}, {"CV", 25}, {"CY", 28}, {"CZ", 24},
+    {"DE", 22}, {"DJ", 27}, {"DK", 18}, {"DO", 28}, {"DZ", 26}, {"EE", 20}, {"EG", 29}, {"ES", 24},
+    {"FI", 18}, {"FK", 18}, {"FO", 18}, {"FR", 27}, {"GA", 27}, {"GB", 22}, {"GE", 22}, {"GI", 23},
+    {"GL", 18}, {"GQ", 27}, {"GR", 27}, {"GT", 28}, {"GW", 25}, {"HN", 28}, {"HR", 21}, {"HU", 28},
+    {"IE", 22}, {"IL", 23}, {"IQ", 23}, {"IR", 26}, {"IS", 26}, {"IT", 27}, {"JO", 30}, {"KM", 27},
+    {"KW", 30}, {"KZ", 20}, {"LB", 28}, {"LC", 32}, {"LI", 21}, {"LT", 20}, {"LU", 20}, {"LV", 21},
+    {"LY", 25}, {"MA", 28}, {"MC", 27}, {"MD", 24}, {"ME", 22}, {"MG", 27}, {"MK", 19}, {"ML", 28},
+    {"MN", 20}, {"MR", 27}, {"MT", 31}, {"MU", 30}, {"MZ", 25}, {"NE", 28}, {"NI", 28}, {"NL", 18},
+    {"NO", 15}, {"OM", 23}, {"PK", 24}, {"PL", 28}, {"PS", 29}, {"PT", 25}, {"QA", 29}, {"RO", 24},
+    {"RS", 22}, {"RU", 33}, {"SA", 24}, {"SC", 31}, {"SD", 18}, {"SE", 24}, {"SI", 19}, {"SK", 24},
+    {"SM", 27}, {"SN", 28}, {"SO", 23}, {"ST", 25}, {"SV", 28}, {"TD", 27}, {"TG", 28}, {"TL", 23},
+    {"TN", 24}, {"TR", 26}, {"UA", 29}, {"VA", 22}, {"VG", 24}, {"XK", 20}, {"YE", 30},
+};
+
+static size_t
+iban_length(char first, char second)
+{
+    for (size_t i = 0; i < sizeof(iban_countries) / sizeof(iban_countries[0]); i++)
+        if (iban_countries[i].code[0] == upper(first) && iban_countries[i].code[1] == upper(second))
+            return iban_countries[i].length;
+    return 0;
+}
+
 /* --- payment cards --- */
 
 bool
@@ -131,6 +163,26 @@ is_card(const unsigned char *digits, size_t n)
     return issued && detect_luhn(digits, n);
 }
 
+/* Four groups of four digits within an IBAN as it is printed: every tenth has Luhn's sum. */
+static bool
+is_within_iban(struct str value, size_t from)
+{
+    enum { GROUP = 5, GROUPS_MAX = 4 };
+
+    for (size_t groups = 0; groups < GROUPS_MAX && from >= GROUP; groups++) {
+        const char *group = value.ptr + (from -= GROUP);
+
+        if (!is_digit(group[2]) || !is_digit(group[3]) || (group[4] != ' ' && group[4] != '-'))
+            return false;
+        if (is_letter(group[0]) && is_letter(group[1]))
+            return iban_length(group[0], group[1]) != 0 &&
+                   (from == 0 || !(is_letter(group[-1]) || is_digit(group[-1])));
+        if (!is_digit(group[0]) || !is_digit(group[1]))
+            return false;
+    }
+    return false;
+}
+
 /* What follows a number after a separator may be its security code: shorter ones count too. */
 bool
 detect_check_card(struct str value, size_t from, size_t *to)
@@ -138,6 +190,8 @@ detect_check_card(struct str value, size_t from, size_t *to)
     unsigned char digits[CARD_DIGITS_MAX];
     size_t n = 0, found = 0;
 
+    if (is_within_iban(value, from))
+        return false;
     for (size_t i = from; i <= *to; i++) {
         if (i < *to && is_digit(value.ptr[i])) {
             if (n == CARD_DIGITS_MAX)
@@ -153,36 +207,6 @@ detect_check_card(struct str value, size_t from, size_t *to)
 }
 
 /* --- IBAN --- */
-
-/* Lengths by country, of SWIFT's registry and of countries that use IBANs without being in it. */
-static const struct iban_country {
-    char code[3];
-    unsigned char length;
-} iban_countries[] = {
-    {"AD", 24}, {"AE", 23}, {"AL", 28}, {"AO", 25}, {"AT", 20}, {"AZ", 28}, {"BA", 20}, {"BE", 16},
-    {"BF", 28}, {"BG", 22}, {"BH", 22}, {"BI", 27}, {"BJ", 28}, {"BR", 29}, {"BY", 28}, {"CF", 27},
-    {"CG", 27}, {"CH", 21}, {"CI", 28}, {"CM", 27}, {"CR", 22}, {"CV", 25}, {"CY", 28}, {"CZ", 24},
-    {"DE", 22}, {"DJ", 27}, {"DK", 18}, {"DO", 28}, {"DZ", 26}, {"EE", 20}, {"EG", 29}, {"ES", 24},
-    {"FI", 18}, {"FK", 18}, {"FO", 18}, {"FR", 27}, {"GA", 27}, {"GB", 22}, {"GE", 22}, {"GI", 23},
-    {"GL", 18}, {"GQ", 27}, {"GR", 27}, {"GT", 28}, {"GW", 25}, {"HN", 28}, {"HR", 21}, {"HU", 28},
-    {"IE", 22}, {"IL", 23}, {"IQ", 23}, {"IR", 26}, {"IS", 26}, {"IT", 27}, {"JO", 30}, {"KM", 27},
-    {"KW", 30}, {"KZ", 20}, {"LB", 28}, {"LC", 32}, {"LI", 21}, {"LT", 20}, {"LU", 20}, {"LV", 21},
-    {"LY", 25}, {"MA", 28}, {"MC", 27}, {"MD", 24}, {"ME", 22}, {"MG", 27}, {"MK", 19}, {"ML", 28},
-    {"MN", 20}, {"MR", 27}, {"MT", 31}, {"MU", 30}, {"MZ", 25}, {"NE", 28}, {"NI", 28}, {"NL", 18},
-    {"NO", 15}, {"OM", 23}, {"PK", 24}, {"PL", 28}, {"PS", 29}, {"PT", 25}, {"QA", 29}, {"RO", 24},
-    {"RS", 22}, {"RU", 33}, {"SA", 24}, {"SC", 31}, {"SD", 18}, {"SE", 24}, {"SI", 19}, {"SK", 24},
-    {"SM", 27}, {"SN", 28}, {"SO", 23}, {"ST", 25}, {"SV", 28}, {"TD", 27}, {"TG", 28}, {"TL", 23},
-    {"TN", 24}, {"TR", 26}, {"UA", 29}, {"VA", 22}, {"VG", 24}, {"XK", 20}, {"YE", 30},
-};
-
-static size_t
-iban_length(char first, char second)
-{
-    for (size_t i = 0; i < sizeof(iban_countries) / sizeof(iban_countries[0]); i++)
-        if (iban_countries[i].code[0] == upper(first) && iban_countries[i].code[1] == upper(second))
-            return iban_countries[i].length;
-    return 0;
-}
 
 /* The first four characters count last; a letter is two digits, A = 10. */
 static bool

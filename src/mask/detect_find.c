@@ -39,25 +39,47 @@ visible(const struct detect_window *w, const struct detect_pattern *p)
     return p->shape == NULL && !w->last ? w->characters : w->bytes.len;
 }
 
+static bool
+is_inner(const struct detect_window *w, size_t at)
+{
+    return at < w->bytes.len && ((unsigned char)w->bytes.ptr[at] & 0xC0) == 0x80;
+}
+
+/* The place, or for an operator's pattern the next one where a character begins. */
 static size_t
 character_start(const struct detect_window *w, const struct detect_pattern *p, size_t at)
 {
-    if (p->shape != NULL)
-        return at;
-    for (size_t i = 0; i < 3 && at > 0 && at < w->bytes.len; i++, at--)
-        if (((unsigned char)w->bytes.ptr[at] & 0xC0) != 0x80)
-            break;
+    while (p->shape == NULL && is_inner(w, at))
+        at++;
     return at;
 }
 
-static size_t
-next_start(const struct detect_window *w, const struct detect_pattern *p, size_t at)
+/* Sets w->piece to the valid UTF-8 that holds `at`, or else to the next behind it; false if there
+ * is none. Asked for places in rising order it reads the window once. */
+static bool
+find_piece(struct detect_window *w, size_t at)
 {
-    at++;
-    for (size_t i = 0; i < 3 && p->shape == NULL && at < w->bytes.len; i++, at++)
-        if (((unsigned char)w->bytes.ptr[at] & 0xC0) != 0x80)
-            break;
-    return at;
+    struct str seen = {w->bytes.ptr, w->characters};
+    struct detect_range *piece = &w->piece;
+    size_t length;
+
+    if (w->text) {
+        *piece = (struct detect_range){0, seen.len};
+        return at < seen.len;
+    }
+    if (at < piece->from)
+        *piece = (struct detect_range){0, 0};
+    while (piece->to <= at) {
+        piece->from = piece->to;
+        while (piece->from < seen.len && str_utf8_length(str_skip(seen, piece->from)) == 0)
+            piece->from++;
+        for (piece->to = piece->from; piece->to < seen.len; piece->to += length)
+            if ((length = str_utf8_length(str_skip(seen, piece->to))) == 0)
+                break;
+        if (piece->from == seen.len)
+            return false;
+    }
+    return true;
 }
 
 enum answer { ANSWER_NONE, ANSWER_MATCH, ANSWER_PARTIAL, ANSWER_TROUBLE };
@@ -67,6 +89,28 @@ struct match {
     size_t from, to;
 };
 
+/* What PCRE2 is shown: for a detector's shape the window, for an operator's pattern the piece. It
+ * is known to be UTF-8: PCRE2 would check all of it again at each call. */
+static struct str
+shown(const struct detect_window *w, const struct detect_pattern *p, size_t *offset,
+      uint32_t *options)
+{
+    if (!w->first)
+        *options |= PCRE2_NOTBOL;
+    *offset = 0;
+    if (p->shape != NULL)
+        return w->bytes;
+    *offset = w->piece.from;
+    *options |= PCRE2_NO_UTF_CHECK;
+    if (w->piece.from > 0)
+        *options |= PCRE2_NOTBOL;
+    if (w->piece.to < w->characters) /* whatever comes, it ends here */
+        *options |= PCRE2_NOTEOL;
+    else if (!w->last)
+        *options |= PCRE2_PARTIAL_HARD;
+    return (struct str){w->bytes.ptr + w->piece.from, w->piece.to - w->piece.from};
+}
+
 /* The first match that begins in [at, before). */
 static enum answer
 match_first(struct detect_window *w, const struct detect_pattern *p, size_t at, size_t before,
@@ -74,23 +118,27 @@ match_first(struct detect_window *w, const struct detect_pattern *p, size_t at, 
 {
     struct detectors *d = w->d;
     const size_t *offsets = pcre2_get_ovector_pointer(d->match);
+    size_t offset;
+    struct str subject = shown(w, p, &offset, &options);
     int result;
 
-    if (!w->first)
-        options |= PCRE2_NOTBOL;
-    (void)pcre2_set_offset_limit(d->limits, before - 1);
+    if (p->shape != NULL && !w->last)
+        options |= PCRE2_PARTIAL_HARD;
+    if ((options & PCRE2_ANCHORED) != 0) /* asked when there was no more waiting */
+        options &= ~(uint32_t)PCRE2_PARTIAL_HARD;
+    (void)pcre2_set_offset_limit(d->limits, before - 1 - offset);
     d->work++;
-    result = pcre2_match(p->code, (PCRE2_SPTR)w->bytes.ptr, visible(w, p), at,
+    result = pcre2_match(p->code, (PCRE2_SPTR)subject.ptr, subject.len, at - offset,
                          options | PCRE2_NOTEMPTY, d->match, d->limits);
     if (result == PCRE2_ERROR_NOMATCH)
         return ANSWER_NONE;
     if (result < 0 && result != PCRE2_ERROR_PARTIAL)
         return ANSWER_TROUBLE;
-    out->start = pcre2_get_startchar(d->match);
+    out->start = pcre2_get_startchar(d->match) + offset;
     if (result == PCRE2_ERROR_PARTIAL)
         return ANSWER_PARTIAL;
-    out->from = offsets[0];
-    out->to = offsets[1];
+    out->from = offsets[0] + offset;
+    out->to = offsets[1] + offset;
     return out->from < out->to ? ANSWER_MATCH : ANSWER_TROUBLE;
 }
 
@@ -104,7 +152,7 @@ take(struct detect_window *w, const struct detect_pattern *p, struct detect_curs
     if (p->shape != NULL && p->shape->follow != DETECT_FOLLOW_NONE)
         c->following = detect_follow(p->shape->follow, w->bytes, m->to, true, &to) && !w->last;
     found(w, p, m->from, to);
-    c->tried = to > m->start ? to : next_start(w, p, m->start);
+    c->tried = to > m->start ? to : character_start(w, p, m->start + 1);
 }
 
 /* What might be a match but is too long already to wait for its end: it counts if it is one as
@@ -115,7 +163,7 @@ give_up_waiting(struct detect_window *w, const struct detect_pattern *p, struct 
 {
     if (visible(w, p) - m->start <= DETECT_MATCH_MAX)
         return false;
-    c->tried = next_start(w, p, m->start);
+    c->tried = character_start(w, p, m->start + 1);
     if (match_first(w, p, m->start, m->start + 1, PCRE2_ANCHORED, m) == ANSWER_MATCH)
         take(w, p, c, m);
     return true;
@@ -135,27 +183,33 @@ static void
 search(struct detect_window *w, const struct detect_pattern *p, struct detect_cursor *c, size_t at,
        size_t before)
 {
-    uint32_t options = w->last ? 0 : PCRE2_PARTIAL_HARD;
     struct match m;
 
     if (before > visible(w, p))
         before = visible(w, p);
-    at = character_start(w, p, at);
     while (!c->waiting && !c->following) {
+        size_t until = before;
+
         if (at < c->tried)
             at = c->tried;
+        if (p->shape == NULL) {
+            if (!find_piece(w, at))
+                return;
+            at = character_start(w, p, at < w->piece.from ? w->piece.from : at);
+            until = w->piece.to < before ? w->piece.to : before;
+        }
         if (at >= before)
             return;
-        switch (match_first(w, p, at, before, options, &m)) {
+        switch (match_first(w, p, at, until, 0, &m)) {
         case ANSWER_NONE:
-            c->tried = before;
-            return;
+            c->tried = until;
+            break;
         case ANSWER_MATCH:
             if (p->shape == NULL || p->shape->check == NULL ||
                 p->shape->check(w->bytes, m.from, &m.to))
                 take(w, p, c, &m);
             else
-                c->tried = next_start(w, p, m.start);
+                c->tried = character_start(w, p, m.start + 1);
             break;
         case ANSWER_PARTIAL:
             if (!give_up_waiting(w, p, c, &m)) {
@@ -249,7 +303,8 @@ look_at_text(struct detect_window *w)
     w->text = true;
     if (!w->d->has_own || is_ascii(w->bytes))
         return;
-    w->characters = whole_characters(w->bytes);
+    if (!w->last)
+        w->characters = whole_characters(w->bytes);
     w->text = str_is_utf8((struct str){w->bytes.ptr, w->characters});
 }
 

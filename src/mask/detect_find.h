@@ -79,9 +79,10 @@ struct detect_window {
     uint64_t *hits; /* by rule; may be NULL */
     size_t found;
 
-    size_t characters; /* where the last whole UTF-8 sequence ends */
+    size_t characters; /* where the last whole UTF-8 sequence ends; of the last window, its end */
     bool text;         /* valid UTF-8 up to there */
-    bool overflow;     /* no memory for ranges: all of it is to be overwritten */
+    struct detect_range piece; /* valid UTF-8 too: what PCRE2 is shown for an operator's pattern */
+    bool overflow;             /* no memory for ranges: all of it is to be overwritten */
 };
 
 /* Finds what there is; d->ranges then says what to overwrite. The cursors, relative to the

@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "mask/detect.h"
 #include "sandbox/filter.h"
 #include "sandbox/sandbox.h"
 
@@ -841,10 +842,56 @@ tear_down(void **state)
     return 0;
 }
 
+/* --- detectors --- */
+
+static const struct detect_rule detect_rules[] = {{STR_INIT("email"), STR_INIT("")},
+                                                  {STR_INIT("jwt"), STR_INIT("")},
+                                                  {STR_INIT("card"), STR_INIT("")},
+                                                  {STR_INIT("own"), STR_INIT("TKT-(\\d)\\1{5}")}};
+enum { N_DETECT_RULES = sizeof(detect_rules) / sizeof(detect_rules[0]) };
+static struct buf compiled_detectors;
+
+static void
+check_redacts(struct detectors *d)
+{
+    char text[] = "a@example.com eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln TKT-111111";
+
+    CHECK(detectors_redact(d, text, strlen(text), NULL) == 3);
+    CHECK(strspn(text, "* ") == strlen(text));
+    detectors_free(d);
+}
+
+static void
+try_detectors(void)
+{
+    struct detectors *d;
+
+    CHECK(detectors_deserialize(buf_str(&compiled_detectors), detect_rules, N_DETECT_RULES, &d) ==
+          OK);
+    check_redacts(d);
+    CHECK(detectors_compile(detect_rules, N_DETECT_RULES, &d) == OK);
+    check_redacts(d);
+}
+
+static void
+test_session_runs_detectors(void **state)
+{
+    struct detectors *d;
+
+    (void)state;
+    compiled_detectors = buf_make(1 << 20);
+    assert_int_equal(detectors_compile(detect_rules, N_DETECT_RULES, &d), OK);
+    assert_int_equal(detectors_serialize(d, &compiled_detectors), OK);
+    detectors_free(d);
+    works(try_detectors);
+    buf_free(&compiled_detectors);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_session_runs_detectors),
         cmocka_unit_test(test_session_opens_no_file),
         cmocka_unit_test(test_session_only_appends_to_its_spool),
         cmocka_unit_test(test_session_gets_no_other_connection),
