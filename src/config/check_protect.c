@@ -1,7 +1,7 @@
 /* Protected columns and detectors: entries as they were written become rules. */
 #include "config/check.h"
 
-#include "mask/names.h"
+#include "mask/detect.h"
 
 enum { PATTERN_BYTES_MAX = 1024, PARTS_MAX = 3, PATH_KEYS_MAX = PROTECT_PATH_MAX };
 
@@ -243,7 +243,7 @@ check_own_detector(struct problems *p, const struct detect_rule *rule, const str
 {
     const struct node *name = node_get(node, "name"), *pattern = node_get(node, "pattern");
 
-    if (name != NULL && mask_detector_known(rule->name))
+    if (name != NULL && detect_is_builtin(rule->name))
         problem_error(p, name->mark, "give yours another name",
                       "%s is the name of a built-in detector", problem_quote(p, rule->name));
     if (pattern != NULL && rule->pattern.len > PATTERN_BYTES_MAX)
@@ -280,4 +280,44 @@ check_protection(struct problems *p, struct config_resource *resource, const str
 {
     check_protect(p, resource, node);
     check_detect(p, resource, node);
+}
+
+/* Each pattern alone, so that its place is known; then all together, as the gateway will. */
+static void
+compile_detectors(struct problems *p, const struct config_resource *resource,
+                  const struct node *list)
+{
+    const struct node *item = NULL;
+    struct detectors *detectors;
+
+    for (size_t i = 0; i < resource->n_detect && i < DETECT_RULES_MAX; i++) {
+        const struct detect_rule *rule = &resource->detect[i];
+        const struct node *pattern;
+
+        if ((item = node_next(list, item)) == NULL)
+            return;
+        if ((pattern = node_get(item, "pattern")) == NULL || rule->pattern.len == 0 ||
+            rule->pattern.len > PATTERN_BYTES_MAX)
+            continue;
+        if (detectors_compile(rule, 1, &detectors) == OK)
+            detectors_free(detectors);
+        else
+            problem_error(p, pattern->mark, NULL, "%s", err_text());
+    }
+    if (resource->n_detect == 0 || p->errors > 0) /* some would be found again, and told worse */
+        return;
+    if (detectors_compile(resource->detect, resource->n_detect, &detectors) == OK)
+        detectors_free(detectors);
+    else
+        problem_error(p, list->mark, NULL, "%s", err_text());
+}
+
+void
+check_detectors(struct problems *p, const struct node *root, const struct config *c)
+{
+    const struct node *resources = node_get(root, "resources");
+    const struct node *node = resources == NULL ? NULL : resources->first;
+
+    for (size_t i = 0; i < c->n_resources && node != NULL; i++, node = node->next)
+        compile_detectors(p, &c->resources[i], node_get(node, "detect"));
 }

@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "command/command.h"
-#include "mask/names.h"
+#include "mask/detect.h"
 
 /* Where a value goes: a member, or the pointer and the count of a list. */
 #define AT(type, member)                                                                           \
@@ -306,7 +306,7 @@ static const struct schema_object detector = {
 
 static const struct schema_field
     protect_item = {.name = "", .type = &type_object, .object = &protect},
-    detect_item = {.name = "", .type = &type_detector, .words = mask_detector_names, .noun = "detector",
+    detect_item = {.name = "", .type = &type_detector, .words = detect_builtin, .noun = "detector",
                    .object = &detector};
 
 static const struct schema_object resource = {
