@@ -475,7 +475,10 @@ decide(const struct scene *scene, const struct analysis *a, struct explanation *
     residual_decide(scene->residual, &command, x->wall_us, &x->verdict);
     verdict_protect(&x->verdict, &command);
     x->reason = reason_of(&x->verdict);
-    return explain_outcome(x) == EXPLAIN_REFUSED ? describe_allowed(scene, x) : OK;
+    /* Where protection refused, what the rules allow does not help. */
+    return explain_outcome(x) == EXPLAIN_REFUSED && !explain_is_by_protection(x)
+               ? describe_allowed(scene, x)
+               : OK;
 }
 
 static int

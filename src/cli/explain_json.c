@@ -63,12 +63,13 @@ put_scene(struct json *j, const struct explanation *x)
 }
 
 static void
-put_refused(struct json *j, const struct sql_lineage *l)
+put_refused(struct json *j, const struct explanation *x)
 {
+    const struct sql_lineage *l = x->lineage;
     const char *instead[EXPLAIN_INSTEAD_MAX];
 
     json_key(j, "refused");
-    if (l == NULL || l->refused.len == 0) {
+    if (!explain_is_by_protection(x) || l->refused.len == 0) {
         json_put_null(j);
         return;
     }
@@ -113,7 +114,7 @@ put_verdict(struct json *j, const struct explanation *x)
     field_or_null(j, "rule", x->verdict.rule);
     json_field_str(j, "reason", x->reason);
     json_field_text(j, "protection", protections[x->protection]);
-    put_refused(j, l);
+    put_refused(j, x);
     field_or_null(j, "sqlstate", l != NULL ? l->sqlstate : STR(""));
     put_list(j, "masked", l != NULL && !denied ? l->masked : STR(""));
     put_limits(j, denied ? &no_limits : &x->verdict.limits);

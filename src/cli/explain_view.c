@@ -36,6 +36,13 @@ explain_verdict_name(const struct explanation *x)
                                                    : verdict_kind_name(x->verdict.kind);
 }
 
+bool
+explain_is_by_protection(const struct explanation *x)
+{
+    return x->verdict.kind == VERDICT_DENY && x->lineage != NULL && x->lineage->refusal.len > 0 &&
+           x->verdict.message.ptr == x->lineage->refusal.ptr;
+}
+
 void
 explain_instead(const struct sql_lineage *l, const char *out[static EXPLAIN_INSTEAD_MAX])
 {
@@ -248,7 +255,9 @@ put_verdict(FILE *out, const struct explanation *x)
         put_field(out, "verdict:", str_from(verdict_kind_name(v->kind)));
     put_field(out, "rule:", v->rule.len != 0 ? v->rule : STR("none"));
     put_field(out, "reason:", x->reason);
-    if (x->lineage != NULL && x->lineage->refused.len > 0)
+    if (x->lineage != NULL && x->lineage->sqlstate.len > 0)
+        put_field(out, "sqlstate:", x->lineage->sqlstate);
+    if (explain_is_by_protection(x) && x->lineage->refused.len > 0)
         put_refused_use(out, x->lineage);
     if (v->kind == VERDICT_MODIFY && x->lineage != NULL)
         put_field(out, "masked:", x->lineage->masked);
@@ -259,7 +268,7 @@ put_verdict(FILE *out, const struct explanation *x)
     for (size_t i = 0; x->of_sql && v->kind != VERDICT_DENY && i < x->resource->n_detect; i++) {
         fputs(i == 0 ? "detectors: " : ", ", out);
         put(out, x->resource->detect[i].name);
-        fputs(i + 1 == x->resource->n_detect ? ", in whatever leaves\n" : "", out);
+        fputs(i + 1 == x->resource->n_detect ? " (what they find is overwritten)\n" : "", out);
     }
 }
 
@@ -489,7 +498,7 @@ put_notes(FILE *out, const struct explanation *x)
     put_looked_into(out, l, "views looked into: ", l->views, l->n_views, explain_put_view);
     put_looked_into(out, l, "functions looked into: ", l->functions, l->n_functions,
                     explain_put_function);
-    if (l->guarded)
+    if (l->guarded && l->refusal.len == 0)
         put_note(out, "errors and notices of the target are told without values", STR(""), "");
     fputs("  names without a schema are looked for in ", out);
     for (size_t i = 0; i < x->path.n; i++) {

@@ -27,7 +27,7 @@ struct explanation {
         of_sql; /* else what is allowed at all, and of the rest only `verdict` if it is a refusal */
     struct verdict verdict; /* the gate's, as far as protection was considered */
     struct str reason;
-    struct str allowed; /* what rules allow here, for a refusal */
+    struct str allowed; /* what rules allow here, for a refusal of theirs */
     enum explain_protection protection;
 
     /* Empty where the text was not understood. */
@@ -51,6 +51,9 @@ void explain_write_json(const struct explanation *x, struct buf *out);
 
 /* The verdict's name, "undecided" where it is not known. */
 const char *explain_verdict_name(const struct explanation *x);
+
+/* Whether the refusal is protection's, and no rule's. */
+bool explain_is_by_protection(const struct explanation *x);
 
 /* What may be done with the column instead of a use that was refused; ended by NULL. */
 enum { EXPLAIN_INSTEAD_MAX = 5 };

@@ -141,7 +141,7 @@ explain(const char *sql, bool as_json)
     x.facts = &a.facts;
     x.lineage = a.facts.lineage;
     if (a.facts.lineage->refusal.len > 0)
-        x.verdict.kind = VERDICT_DENY;
+        x.verdict = (struct verdict){.kind = VERDICT_DENY, .message = a.facts.lineage->refusal};
     assert_non_null(out = open_memstream(&text, &len));
     if (as_json) {
         explain_write_json(&x, &json);
