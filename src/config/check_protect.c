@@ -289,6 +289,7 @@ compile_detectors(struct problems *p, const struct config_resource *resource,
 {
     const struct node *item = NULL;
     struct detectors *detectors;
+    bool has_own = false;
 
     for (size_t i = 0; i < resource->n_detect && i < DETECT_RULES_MAX; i++) {
         const struct detect_rule *rule = &resource->detect[i];
@@ -299,12 +300,13 @@ compile_detectors(struct problems *p, const struct config_resource *resource,
         if ((pattern = node_get(item, "pattern")) == NULL || rule->pattern.len == 0 ||
             rule->pattern.len > PATTERN_BYTES_MAX)
             continue;
+        has_own = true;
         if (detectors_compile(rule, 1, &detectors) == OK)
             detectors_free(detectors);
         else
             problem_error(p, pattern->mark, NULL, "%s", err_text());
     }
-    if (resource->n_detect == 0 || p->errors > 0) /* some would be found again, and told worse */
+    if (!has_own || p->errors > 0) /* some would be found again, and told worse */
         return;
     if (detectors_compile(resource->detect, resource->n_detect, &detectors) == OK)
         detectors_free(detectors);
