@@ -53,6 +53,7 @@ format:
 bench:
 	@tools/install-dependencies build bench
 	@tools/build "$(BUILD)-release" release
+	@ninja -C "$(BUILD)-release" bench/micro_detect bench/micro_sql
 	@BULKHEAD="$(BUILD)-release/bulkhead" bench/run
 
 regress-postgres: test-dependencies

@@ -12,6 +12,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BULKHEAD = pathlib.Path(os.environ.get("BULKHEAD") or
                         ROOT / os.environ.get("BUILD", "build") / "bulkhead").resolve()
 USER = "bench"
+# Resources of the gateway besides the plain one: a protected column, detectors, both and limits.
+RESOURCES = ("masked", "detecting", "guarded")
+DETECTORS = "[email, phone, us-ssn, card, iban, jwt, private-key, cloud-key, ipv4, ipv6]"
 START_SECONDS = 20
 
 POSTGRESQL_CONF = """
@@ -74,8 +77,17 @@ postgres: {{cleartext_on_loopback: true}}
 resources:
   bench: {{protocol: postgres, address: "127.0.0.1:{target}", tls: "off",
            database: bench, credential: {{user: bench}}}}
+  masked: {{protocol: postgres, address: "127.0.0.1:{target}", tls: "off", database: bench,
+            credential: {{user: bench}}, protect: [{{columns: [people.ssn], mask: redact}}]}}
+  detecting: {{protocol: postgres, address: "127.0.0.1:{target}", tls: "off", database: bench,
+               credential: {{user: bench}}, detect: {detectors}}}
+  guarded: {{protocol: postgres, address: "127.0.0.1:{target}", tls: "off", database: bench,
+             credential: {{user: bench}}, detect: {detectors},
+             protect: [{{columns: [people.ssn], mask: redact}}]}}
 policies:
   - {{name: benchmarks, who: {{groups: [bench]}}, allow: [read, write, session]}}
+  - {{name: limited, resources: {{names: [guarded]}}, allow: [read, write, session],
+      limits: {{rows_per_command: 1000000000, require_where: true}}}}
   - {{name: never, commands: [drop-database], deny: "not here"}}
 """
 
@@ -95,12 +107,12 @@ class Path:
     """One way to the server. `pid` is the proxy's first process, None without a proxy; `ledger`
     the folder of its records, None without records."""
 
-    def __init__(self, name, port, pid=None, password="", ledger=None):
+    def __init__(self, name, port, pid=None, password="", ledger=None, user=USER):
         self.name, self.port, self.pid, self.password = name, port, pid, password
-        self.ledger = ledger
+        self.ledger, self.user = ledger, user
 
     def conninfo(self, tls):
-        return (f"host=127.0.0.1 port={self.port} user={USER} dbname={USER} "
+        return (f"host=127.0.0.1 port={self.port} user={self.user} dbname={USER} "
                 f"sslmode={'require' if tls else 'disable'}")
 
     def records(self):
@@ -184,6 +196,9 @@ class Stack:
         for name, start in (("pgbouncer", self._start_pgbouncer), ("haproxy", self._start_haproxy),
                             ("bulkhead", self._start_bulkhead)):
             self.paths[name] = start(free_port(), target)
+        plain = self.paths["bulkhead"]
+        for name in RESOURCES:  # the same gateway, by another resource
+            self.paths[name] = Path(name, plain.port, plain.pid, plain.password, plain.ledger, name)
 
     def _start_postgres(self):
         port = free_port()
@@ -213,7 +228,8 @@ class Stack:
         return Path("haproxy", port, self._start(port, "/usr/sbin/haproxy", "-db", "-f", config))
 
     def _start_bulkhead(self, port, target):
-        config = self._write("bulkhead.yaml", BULKHEAD_YAML, port=port, target=target)
+        config = self._write("bulkhead.yaml", BULKHEAD_YAML, port=port, target=target,
+                             detectors=DETECTORS)
         pid = self._start(port, BULKHEAD, "serve", "--config", config)
         token = self._run(BULKHEAD, "token", "issue", "--subject", "bench", "--group", "bench",
                           "--ttl", "8h", "--config", config).strip()

@@ -15,8 +15,8 @@ encode_hex(struct buf *out, struct str bytes)
     }
 }
 
-static int
-hex_value(char c)
+int
+hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -33,7 +33,7 @@ decode_hex(struct buf *out, struct str text)
     if (text.len % 2 != 0)
         return fail(ERR_INVALID, "hexadecimal text of odd length");
     for (size_t i = 0; i < text.len; i += 2) {
-        int high = hex_value(text.ptr[i]), low = hex_value(text.ptr[i + 1]);
+        int high = hex_digit(text.ptr[i]), low = hex_digit(text.ptr[i + 1]);
 
         if (high < 0 || low < 0)
             return fail(ERR_INVALID, "not a hexadecimal digit at byte %zu", i);

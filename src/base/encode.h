@@ -7,6 +7,9 @@
 /* Appends lower-case hexadecimal. */
 void encode_hex(struct buf *out, struct str bytes);
 
+/* The value of a hexadecimal digit of either case; -1 if `c` is none. */
+int hex_digit(char c);
+
 /* Appends the bytes of hexadecimal text of either case. ERR_INVALID; `out` may then hold a part. */
 enum err decode_hex(struct buf *out, struct str text);
 

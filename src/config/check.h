@@ -16,9 +16,6 @@ void check_policies(struct problems *p, const struct node *root, struct config *
 void check_protection(struct problems *p, struct config_resource *resource,
                       const struct node *node);
 
-/* Whether the patterns of detectors can be compiled, which takes its time. */
-void check_detectors(struct problems *p, const struct node *root, const struct config *c);
-
 /* Whether the files that the configuration names are there and can be read. */
 void check_files(struct problems *p, const struct node *root, const struct config *c);
 

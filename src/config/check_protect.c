@@ -238,17 +238,40 @@ check_protect(struct problems *p, struct config_resource *resource, const struct
 
 /* Detectors */
 
+static bool
+is_builtin(struct str name)
+{
+    size_t i = 0;
+
+    while (detect_builtin[i] != NULL && !str_is(name, detect_builtin[i]))
+        i++;
+    return detect_builtin[i] != NULL;
+}
+
+/* Whether the pattern is one is seen here, where the file and the line are known. */
+static void
+check_pattern(struct problems *p, const struct detect_rule *rule, const struct node *pattern)
+{
+    struct detectors *compiled = NULL;
+    enum err e = detectors_compile(rule, 1, &compiled);
+
+    if (e == ERR_NOMEM)
+        p->out_of_memory = true;
+    else if (e != OK)
+        problem_error(p, pattern->mark, NULL, "%s", err_text());
+    detectors_free(compiled);
+}
+
 static void
 check_own_detector(struct problems *p, const struct detect_rule *rule, const struct node *node)
 {
     const struct node *name = node_get(node, "name"), *pattern = node_get(node, "pattern");
 
-    if (name != NULL && detect_is_builtin(rule->name))
+    if (name != NULL && is_builtin(rule->name))
         problem_error(p, name->mark, "give yours another name",
                       "%s is the name of a built-in detector", problem_quote(p, rule->name));
-    if (pattern != NULL && rule->pattern.len > PATTERN_BYTES_MAX)
-        problem_error(p, pattern->mark, NULL, "'pattern' is longer than %d bytes",
-                      PATTERN_BYTES_MAX);
+    if (pattern != NULL && rule->pattern.len > 0)
+        check_pattern(p, rule, pattern);
 }
 
 static void
@@ -280,46 +303,4 @@ check_protection(struct problems *p, struct config_resource *resource, const str
 {
     check_protect(p, resource, node);
     check_detect(p, resource, node);
-}
-
-/* Each pattern alone, so that its place is known; then all together, as the gateway will. */
-static void
-compile_detectors(struct problems *p, const struct config_resource *resource,
-                  const struct node *list)
-{
-    const struct node *item = NULL;
-    struct detectors *detectors;
-    bool has_own = false;
-
-    for (size_t i = 0; i < resource->n_detect && i < DETECT_RULES_MAX; i++) {
-        const struct detect_rule *rule = &resource->detect[i];
-        const struct node *pattern;
-
-        if ((item = node_next(list, item)) == NULL)
-            return;
-        if ((pattern = node_get(item, "pattern")) == NULL || rule->pattern.len == 0 ||
-            rule->pattern.len > PATTERN_BYTES_MAX)
-            continue;
-        has_own = true;
-        if (detectors_compile(rule, 1, &detectors) == OK)
-            detectors_free(detectors);
-        else
-            problem_error(p, pattern->mark, NULL, "%s", err_text());
-    }
-    if (!has_own || p->errors > 0) /* some would be found again, and told worse */
-        return;
-    if (detectors_compile(resource->detect, resource->n_detect, &detectors) == OK)
-        detectors_free(detectors);
-    else
-        problem_error(p, list->mark, NULL, "%s", err_text());
-}
-
-void
-check_detectors(struct problems *p, const struct node *root, const struct config *c)
-{
-    const struct node *resources = node_get(root, "resources");
-    const struct node *node = resources == NULL ? NULL : resources->first;
-
-    for (size_t i = 0; i < c->n_resources && node != NULL; i++, node = node->next)
-        compile_detectors(p, &c->resources[i], node_get(node, "detect"));
 }

@@ -19,7 +19,7 @@ folder_of(struct str path)
 }
 
 static enum err
-read_tree(struct problems *p, const struct node *root, struct str path, bool thoroughly,
+read_tree(struct problems *p, const struct node *root, struct str path, bool with_files,
           struct config **out)
 {
     struct schema_reader reader = {.problems = p, .folder = folder_of(path)};
@@ -31,17 +31,15 @@ read_tree(struct problems *p, const struct node *root, struct str path, bool tho
     schema_read(&reader, root, c);
     if (root->kind == NODE_MAPPING)
         check_config(p, root, c);
-    if (thoroughly) {
-        check_detectors(p, root, c);
+    if (with_files)
         check_files(p, root, c);
-    }
     *out = c;
     return OK;
 }
 
 /* `path` is where the file is, `shown` how the report calls it. */
 static enum err
-parse(struct str text, struct str path, struct str shown, bool thoroughly, struct arena *arena,
+parse(struct str text, struct str path, struct str shown, bool with_files, struct arena *arena,
       struct config_report *report, struct config **out)
 {
     struct problems problems = {.arena = arena};
@@ -56,7 +54,7 @@ parse(struct str text, struct str path, struct str shown, bool thoroughly, struc
     if ((path = arena_str(arena, path)).ptr == NULL)
         return fail(ERR_NOMEM, "no memory for the configuration");
     if ((e = node_read(text, &problems, &root)) == OK)
-        e = read_tree(&problems, root, path, thoroughly, &config);
+        e = read_tree(&problems, root, path, with_files, &config);
     problems_write(&problems, shown, report);
     if (e != OK)
         return e;
@@ -130,7 +128,7 @@ absolute_path(const char *path, struct buf *out)
 }
 
 static enum err
-load(const char *path, bool thoroughly, struct arena *arena, struct config_report *report,
+load(const char *path, bool with_files, struct arena *arena, struct config_report *report,
      struct config **out)
 {
     struct buf text = buf_make(CONFIG_BYTES_MAX + 1), absolute = buf_make(8192);
@@ -143,7 +141,7 @@ load(const char *path, bool thoroughly, struct arena *arena, struct config_repor
         buf_printf(report->text, "%s: error: %s\n", path, err_text());
         report->errors++;
     } else {
-        e = parse(buf_str(&text), buf_str(&absolute), str_from(path), thoroughly, arena, report,
+        e = parse(buf_str(&text), buf_str(&absolute), str_from(path), with_files, arena, report,
                   out);
     }
     buf_free_secret(&text); /* it may hold a literal secret */

@@ -138,15 +138,14 @@ enum err config_parse(struct str text, struct str path, struct arena *arena,
                       struct config_report *report, struct config **out);
 
 /* Reads the file, then config_parse(), then checks what only the file system can tell
- * (referenced files exist and can be read; a key file that others can read is a warning), and what
- * takes long (whether the patterns of detectors can be compiled).
+ * (referenced files exist and can be read; a key file that others can read is a warning).
  * A file that cannot be read is in the report too: ERR_NOT_FOUND, ERR_IO, ERR_LIMIT. The path in
  * `*out` is absolute. */
 enum err config_load(const char *path, struct arena *arena, struct config_report *report,
                      struct config **out);
 
-/* As config_load(), without looking at the files that the configuration names and at patterns: for
- * subcommands that only need to know where things are, run by people who may not read secrets. */
+/* As config_load(), without looking at the files that the configuration names: for subcommands
+ * that only need to know where things are, run by people who may not read secrets. */
 enum err config_read(const char *path, struct arena *arena, struct config_report *report,
                      struct config **out);
 

@@ -17,9 +17,6 @@ enum {
  * private-key, cloud-key, ipv4, ipv6. */
 extern const char *const detect_builtin[];
 
-/* Whether one of them is called `name`. */
-bool detect_is_builtin(struct str name);
-
 /* Compiles rules. ERR_INVALID: a pattern is none, or could match nothing at all (err_text() says
  * which and why); ERR_NOMEM. `*out` is the caller's. */
 enum err detectors_compile(const struct detect_rule *rules, size_t n, struct detectors **out);

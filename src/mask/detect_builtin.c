@@ -6,15 +6,6 @@
 const char *const detect_builtin[] = {"email",       "phone",     "us-ssn", "card", "iban", "jwt",
                                       "private-key", "cloud-key", "ipv4",   "ipv6", NULL};
 
-bool
-detect_is_builtin(struct str name)
-{
-    for (const char *const *known = detect_builtin; *known != NULL; known++)
-        if (str_is(name, *known))
-            return true;
-    return false;
-}
-
 const unsigned short detect_bytes[256] = {
     ['0' ... '9'] = DETECT_DIGIT,
     ['A' ... 'F'] = DETECT_LETTER | DETECT_HEX,

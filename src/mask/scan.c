@@ -1,5 +1,7 @@
 #include "mask/scan.h"
 
+#include "base/encode.h"
+
 void
 scan_space(struct scan *s)
 {
@@ -35,16 +37,6 @@ skip_plain(const char *at, const char *end)
     while (at < end && is_plain(*at))
         at++;
     return at;
-}
-
-static int
-hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* The four digits of a \u escape, -1 if they are not. */

@@ -163,16 +163,6 @@ put_date(struct str text, bool binary, struct buf *out)
 
 /* uuid */
 
-static int
-hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool
 read_uuid(struct str text, unsigned char uuid[static UUID_BYTES])
 {

@@ -95,8 +95,9 @@ void residual_free(struct residual *r);
  * A deny without further conditions leaves nothing. */
 bool residual_allows_anything(const struct residual *r);
 
-/* Whether no command that writes can run: a rule without further conditions says read_only for every
- * class, or none allows more than reading and one says read_only. For telling the target too. */
+/* Whether no command that writes can run: a rule without further conditions says read_only for
+ * every class, or none allows more than reading and one says read_only. For telling the target too.
+ */
 bool residual_is_read_only(const struct residual *r);
 
 /* Decides one command at `wall_us`, as described above. A command without demands is denied.
@@ -108,8 +109,8 @@ bool residual_is_read_only(const struct residual *r);
 void residual_decide(const struct residual *r, const struct command *command, int64_t wall_us,
                      struct verdict *verdict);
 
-/* What column protection makes of a verdict of the rules (docs/masking.md): what they do not deny is
- * denied if the command uses a protected column as it may not, by a rule called "protect"; what
+/* What column protection makes of a verdict of the rules (docs/masking.md): what they do not deny
+ * is denied if the command uses a protected column as it may not, by a rule called "protect"; what
  * they allow becomes a MODIFY if something of its answer is masked. */
 void verdict_protect(struct verdict *verdict, const struct command *command);
 

@@ -50,6 +50,16 @@ level_with(struct analysis *a, const struct level *outer, const PgQuery__WithCla
     return l;
 }
 
+static void
+subscripts(struct analysis *a, const struct level *l, const PgQuery__ResTarget *t)
+{
+    for (size_t i = 0; i < t->n_indirection; i++)
+        if (t->indirection[i]->node_case == NODE(A_INDICES)) {
+            compute_observe(a, l, t->indirection[i]->a_indices->lidx, "a subscript");
+            compute_observe(a, l, t->indirection[i]->a_indices->uidx, "a subscript");
+        }
+}
+
 /* SET column = value, …: for UPDATE, ON CONFLICT and MERGE. */
 static void
 assign(struct analysis *a, const struct level *l, const struct item *target,
@@ -63,11 +73,7 @@ assign(struct analysis *a, const struct level *l, const struct item *target,
             return;
         }
         change_column(a, target, sql_str(t->name));
-        for (size_t k = 0; k < t->n_indirection; k++)
-            if (t->indirection[k]->node_case == NODE(A_INDICES)) {
-                compute_observe(a, l, t->indirection[k]->a_indices->lidx, "a subscript");
-                compute_observe(a, l, t->indirection[k]->a_indices->uidx, "a subscript");
-            }
+        subscripts(a, l, t);
         compute_observe(a, l, t->val, "an assignment");
     }
 }
@@ -109,12 +115,15 @@ on_conflict(struct analysis *a, struct level *l, const struct item *target,
 
 /* The columns that values go into: those listed, or as many as there are values. */
 static void
-insert_columns(struct analysis *a, const struct item *target, PgQuery__Node **cols, size_t n_cols,
-               size_t n_values)
+insert_columns(struct analysis *a, const struct level *l, const struct item *target,
+               PgQuery__Node **cols, size_t n_cols, size_t n_values)
 {
-    for (size_t i = 0; i < n_cols && !a->failed; i++)
-        if (cols[i]->node_case == NODE(RES_TARGET))
-            change_column(a, target, sql_str(cols[i]->res_target->name));
+    for (size_t i = 0; i < n_cols && !a->failed; i++) {
+        if (cols[i]->node_case != NODE(RES_TARGET))
+            continue;
+        change_column(a, target, sql_str(cols[i]->res_target->name));
+        subscripts(a, l, cols[i]->res_target);
+    }
     for (size_t i = 0; n_cols == 0 && i < target->row.n && i < n_values && !a->failed; i++)
         change_column(a, target, target->row.columns[i].name);
 }
@@ -130,7 +139,7 @@ change_insert(struct analysis *a, const struct level *outer, const PgQuery__Inse
         return (struct row){0};
     if (s->select_stmt != NULL)
         from = query_node(a, &l, s->select_stmt);
-    insert_columns(a, target, s->cols, s->n_cols, from.open ? target->row.n : from.n);
+    insert_columns(a, &l, target, s->cols, s->n_cols, from.open ? target->row.n : from.n);
     for (size_t i = 0; i < from.n; i++)
         flow_observe(a, from.columns[i].flow, "what is inserted");
     l.names = names_of(a, target);
@@ -185,7 +194,7 @@ change_merge(struct analysis *a, const struct level *outer, const PgQuery__Merge
             continue;
         compute_observe(a, &l, w->condition, "WHEN");
         if (w->command_type == PG_QUERY__CMD_TYPE__CMD_INSERT) {
-            insert_columns(a, target, w->target_list, w->n_target_list, w->n_values);
+            insert_columns(a, &l, target, w->target_list, w->n_target_list, w->n_values);
             for (size_t k = 0; k < w->n_values; k++)
                 compute_observe(a, &l, w->values[k], "what is inserted");
         } else {

@@ -60,9 +60,8 @@ column(struct analysis *a, const struct level *l, const PgQuery__ColumnRef *ref)
     return nothing; /* count(*) has no argument; elsewhere the server refuses a star */
 }
 
-/* Whether `x.name` can only be a field: a call would be of a function that is not harmless. */
-static bool
-may_be_field(struct analysis *a, struct str name)
+bool
+compute_may_be_field(struct analysis *a, struct str name)
 {
     const struct catalog_function *f;
     bool harmless = sql_function_classes(name, true) == 0 && !str_is(name, "set_config");
@@ -94,7 +93,7 @@ field(struct analysis *a, struct flow f, struct str name)
         if (str_equal(catalog_text(a->catalog, attribute->name), name))
             return (struct flow){.taint = taint_derived(a, f.taint), .type = attribute->type};
     }
-    if (may_be_field(a, name))
+    if (compute_may_be_field(a, name))
         flow_mix(a, &result, f, "a function or field of it");
     return result;
 }
@@ -239,26 +238,19 @@ is_visible(const struct analysis *a, struct str schema, uint32_t namespace)
     (CLASSES(DYNAMIC_SQL) | CLASSES(FOREIGN) | CLASSES(SERVER_FILES) | CLASSES(SECRETS) |          \
      CLASSES(REPLICATION))
 
-/* Every function that the name may mean must be safe: which one it is hangs on types. */
 bool
-compute_may_call(struct analysis *a, struct str schema, struct str name)
+compute_may_run(struct analysis *a, struct str schema, struct str name, bool *found)
 {
-    bool builtin = schema.len == 0 || str_is(schema, "pg_catalog"), found = false;
     const struct catalog_function *f;
     const char *trouble;
     size_t n;
 
-    if ((sql_function_classes(name, builtin) & NEVER) != 0 &&
-        !str_is(name, "pg_relation_filepath") && !str_is(name, "pg_tablespace_location")) {
-        flow_refuse_because(a, "function %.*s() can reach protected data past the gateway's rules",
-                            STR_ARG(name));
-        return false;
-    }
+    *found = false;
     f = catalog_functions_named(a->catalog, name, &n);
     for (size_t i = 0; i < n; i++) {
         if (!is_visible(a, schema, f[i].namespace))
             continue;
-        found = true;
+        *found = true;
         shield_note_function(a, &f[i]);
         if ((trouble = shield_function_trouble(a->shield, &f[i])) == NULL)
             continue;
@@ -266,6 +258,23 @@ compute_may_call(struct analysis *a, struct str schema, struct str name)
                             STR_ARG(name), trouble);
         return false;
     }
+    return true;
+}
+
+/* Every function that the name may mean must be safe: which one it is hangs on types. */
+bool
+compute_may_call(struct analysis *a, struct str schema, struct str name)
+{
+    bool builtin = schema.len == 0 || str_is(schema, "pg_catalog"), found;
+
+    if ((sql_function_classes(name, builtin) & NEVER) != 0 &&
+        !str_is(name, "pg_relation_filepath") && !str_is(name, "pg_tablespace_location")) {
+        flow_refuse_because(a, "function %.*s() can reach protected data past the gateway's rules",
+                            STR_ARG(name));
+        return false;
+    }
+    if (!flow_may_resolve(a) || !compute_may_run(a, schema, name, &found))
+        return false;
     if (str_is(name, "generate_series"))
         a->generates = true;
     if (found ||
@@ -352,6 +361,8 @@ compute_may_operate(struct analysis *a, PgQuery__Node **names, size_t n_names)
     struct str schema, name;
     size_t n;
 
+    if (!flow_may_resolve(a))
+        return false;
     sql_names(names, n_names, &schema, &name);
     o = catalog_operators_named(a->catalog, name, &n);
     for (size_t i = 0; i < n; i++) {
@@ -408,6 +419,8 @@ operation(struct analysis *a, const struct level *l, const PgQuery__AExpr *e)
     sql_names(e->name, e->n_name, &schema, &name);
     (void)snprintf(what, sizeof(what), "operator %.*s", name.len > 40 ? 40 : (int)name.len,
                    name.ptr);
+    if (!compute_may_operate(a, e->name, e->n_name))
+        return result;
     a->lookup = false;
     if (e->lexpr != NULL)
         left = compute(a, l, e->lexpr);
@@ -419,7 +432,7 @@ operation(struct analysis *a, const struct level *l, const PgQuery__AExpr *e)
     if (e->rexpr != NULL && !a->failed)
         right = compute(a, l, e->rexpr);
     a->lookup = lookup;
-    if (!compute_may_operate(a, e->name, e->n_name) || is_lookup(a, e, name, left, right))
+    if (is_lookup(a, e, name, left, right))
         return result;
     flow_mix(a, &result, left, what);
     flow_mix(a, &result, right, what);
@@ -452,29 +465,61 @@ base_type(const struct analysis *a, uint32_t type)
     return type;
 }
 
+static bool
+may_cast_by(struct analysis *a, uint32_t function, struct str name)
+{
+    for (uint32_t i = 0; i < a->catalog->n_functions; i++) {
+        const struct catalog_function *f = &a->catalog->functions[i];
+
+        if (f->oid != function)
+            continue;
+        shield_note_function(a, f);
+        if (shield_function_trouble(a->shield, f) == NULL)
+            continue;
+        flow_refuse_because(a,
+                            "a cast to %.*s is not known to be safe, and column protection is "
+                            "configured",
+                            STR_ARG(name));
+        return false;
+    }
+    return true;
+}
+
+/* What values of the type are in the end: a domain's base, an array's element. */
+static uint32_t
+innermost_type(const struct analysis *a, const struct catalog_type *t)
+{
+    uint32_t type = t->oid;
+
+    for (int i = 0; i < 32 && t != NULL && (t->base != 0 || t->element != 0); i++) {
+        type = t->base != 0 ? t->base : t->element;
+        t = catalog_type_of(a->catalog, type);
+    }
+    return type;
+}
+
 /* Casts by functions of the owner's run that function. */
 static bool
 may_cast_to(struct analysis *a, const PgQuery__TypeName *to)
 {
+    const struct catalog *c = a->catalog;
     struct str schema, name;
 
+    if (c->n_casts == 0)
+        return true;
+    if (!flow_may_resolve(a))
+        return false;
     sql_names(to->names, to->n_names, &schema, &name);
-    for (uint32_t i = 0; i < a->catalog->n_casts; i++) {
-        const struct catalog_type *t = catalog_type_of(a->catalog, a->catalog->casts[i].target);
+    for (uint32_t i = 0; i < c->n_types; i++) {
+        uint32_t target;
 
-        if (t == NULL || !str_equal(catalog_text(a->catalog, t->name), name))
+        if (!str_equal(catalog_text(c, c->types[i].name), name))
             continue;
-        for (uint32_t k = 0; k < a->catalog->n_functions; k++)
-            if (a->catalog->functions[k].oid == a->catalog->casts[i].function) {
-                shield_note_function(a, &a->catalog->functions[k]);
-                if (shield_function_trouble(a->shield, &a->catalog->functions[k]) == NULL)
-                    continue;
-                flow_refuse_because(a,
-                                    "a cast to %.*s is not known to be safe, and column "
-                                    "protection is configured",
-                                    STR_ARG(name));
+        target = innermost_type(a, &c->types[i]);
+        for (uint32_t k = 0; k < c->n_casts; k++)
+            if ((c->casts[k].target == target || c->casts[k].target == c->types[i].oid) &&
+                !may_cast_by(a, c->casts[k].function, name))
                 return false;
-            }
     }
     return true;
 }
@@ -598,17 +643,11 @@ grouping_set(struct analysis *a, const struct level *l, const PgQuery__GroupingS
     return nothing;
 }
 
-struct flow
-compute(struct analysis *a, const struct level *l, const PgQuery__Node *node)
+static struct flow
+expression(struct analysis *a, const struct level *l, const PgQuery__Node *node)
 {
     struct flow result = {0};
 
-    if (node == NULL || a->failed)
-        return result;
-    if (++a->steps > STEPS_MAX) {
-        flow_refuse_because(a, "the statement is too large to be analysed");
-        return result;
-    }
     switch (node->node_case) {
     case NODE(COLUMN_REF):
         return column(a, l, node->column_ref);
@@ -691,6 +730,25 @@ compute(struct analysis *a, const struct level *l, const PgQuery__Node *node)
         flow_refuse_because(a, "the gateway cannot analyse an expression of the statement");
         return result;
     }
+}
+
+struct flow
+compute(struct analysis *a, const struct level *l, const PgQuery__Node *node)
+{
+    bool lookup = a->lookup;
+    struct flow result = {0};
+
+    if (node == NULL || a->failed)
+        return result;
+    if (++a->steps > STEPS_MAX) {
+        flow_refuse_because(a, "the statement is too large to be analysed");
+        return result;
+    }
+    /* A lookup is a condition of its own, never a part of some other expression. */
+    a->lookup = lookup && (node->node_case == NODE(A_EXPR) || node->node_case == NODE(BOOL_EXPR));
+    result = expression(a, l, node);
+    a->lookup = lookup;
+    return result;
 }
 
 /* Names of output columns, as PostgreSQL's FigureColname() chooses them: 2 a good name, 1 a poor

@@ -172,6 +172,23 @@ empty_facts(struct str text, struct arena *arena, struct sql_facts *out)
     return OK;
 }
 
+/* Whether names behind a statement of the string still mean what they did. */
+static bool
+keeps_meanings(const struct sql_statement *s, const struct sql_context *context)
+{
+    static const class_set changes = CLASSES(SET) | CLASSES(ROLE_CHANGE) | CLASSES(CODE) |
+                                     CLASSES(ADMIN) | CLASSES(DDL) | CLASSES(TEMPORARY);
+
+    if (s->kind == SQL_SET || s->kind == SQL_DISCARD_ALL || s->kind == SQL_ROLLBACK ||
+        s->kind == SQL_ROLLBACK_TO || (s->kind == SQL_COMMIT && context->path_uncommitted))
+        return false;
+    for (size_t i = 0; i < s->n_demands; i++)
+        if ((s->demands[i].classes & changes) != 0 &&
+            (s->demands[i].classes & CLASSES(MAINTENANCE)) == 0)
+            return false;
+    return true;
+}
+
 static enum err
 analyze_tree(struct str text, const struct sql_context *context, struct arena *arena,
              const PgQuery__ParseResult *tree, struct sql_facts *out)
@@ -192,8 +209,7 @@ analyze_tree(struct str text, const struct sql_context *context, struct arena *a
         if ((e = analyze_statement(text, context, path_known, arena, tree->stmts[i], &statements[i],
                                    &depends)) != OK)
             return e;
-        if (statements[i].kind == SQL_SET)
-            path_known = false; /* names behind it may mean something else */
+        path_known = path_known && keeps_meanings(&statements[i], context);
     }
     *out = (struct sql_facts){
         statements, tree->n_stmts, statements[0].demands, statements[0].n_demands, depends, NULL};

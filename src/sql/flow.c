@@ -206,3 +206,47 @@ flow_mix(struct analysis *a, struct flow *into, struct flow f, const char *what)
     else
         flow_refuse(a, t, what);
 }
+
+bool
+flow_may_resolve(struct analysis *a)
+{
+    if (a->stale)
+        flow_refuse_because(a, "an earlier statement of the string may have changed what names "
+                               "mean; send this one by itself");
+    return !a->failed;
+}
+
+static bool
+any_member(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, flow_node_fn *fn,
+           void *arg)
+{
+    const char *member = (const char *)m + f->offset;
+    const char *quantifier = (const char *)m + f->quantifier_offset;
+    const ProtobufCMessage *one;
+
+    if (f->label == PROTOBUF_C_LABEL_REPEATED) {
+        ProtobufCMessage *const *items = *(ProtobufCMessage *const *const *)(const void *)member;
+
+        for (size_t i = 0; i < *(const size_t *)(const void *)quantifier; i++)
+            if (flow_any_node(items[i], fn, arg))
+                return true;
+        return false;
+    }
+    if ((f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
+        *(const uint32_t *)(const void *)quantifier != f->id)
+        return false;
+    one = *(const ProtobufCMessage *const *)(const void *)member;
+    return one != NULL && flow_any_node(one, fn, arg);
+}
+
+bool
+flow_any_node(const ProtobufCMessage *m, flow_node_fn *fn, void *arg)
+{
+    if (fn(m, arg))
+        return true;
+    for (unsigned i = 0; i < m->descriptor->n_fields; i++)
+        if (m->descriptor->fields[i].type == PROTOBUF_C_TYPE_MESSAGE &&
+            any_member(m, &m->descriptor->fields[i], fn, arg))
+            return true;
+    return false;
+}

@@ -94,6 +94,9 @@ struct analysis {
     const struct protect_rule *refused_rule;
     bool unknown_name;
 
+    bool path_changed; /* by an earlier statement of the string */
+    bool stale;        /* one changed what names mean: the catalog is that of before */
+
     bool depends; /* on literals */
     bool guarded;
     bool reads_user, reads_system, generates;
@@ -126,6 +129,13 @@ void flow_mix(struct analysis *a, struct flow *into, struct flow f, const char *
 struct str taint_name(struct analysis *a, const struct taint *t);
 
 void *flow_alloc(struct analysis *a, size_t n, size_t size);
+
+/* Names mean what the catalog says; false after a refusal: they may not any more. */
+bool flow_may_resolve(struct analysis *a);
+
+/* Whether `fn` is true of a message of a parse tree or of one below it. */
+typedef bool flow_node_fn(const ProtobufCMessage *m, void *arg);
+bool flow_any_node(const ProtobufCMessage *m, flow_node_fn *fn, void *arg);
 
 /* shield.c */
 /* What is protected in a column of a table, as the rules say (not of a view). */
@@ -193,6 +203,10 @@ struct str compute_name(const PgQuery__Node *node);
 /* Check a call, an operator, by name; false after a refusal. */
 bool compute_may_operate(struct analysis *a, PgQuery__Node **names, size_t n_names);
 bool compute_may_call(struct analysis *a, struct str schema, struct str name);
+/* Likewise, of functions in the catalog alone; `*found`: there are such. */
+bool compute_may_run(struct analysis *a, struct str schema, struct str name, bool *found);
+/* Whether `x.name` can only be a field: a call would be of a function that is not harmless. */
+bool compute_may_be_field(struct analysis *a, struct str name);
 
 /* jsonpath.c */
 /* What `keys` lead to in a value. */

@@ -231,36 +231,28 @@ check_relation(struct analysis *a, const PgQuery__RangeVar *rv)
     }
 }
 
-static void
-check_definition(struct analysis *a, const ProtobufCMessage *m)
+/* What a default, an index, a trigger calls runs later, and unseen. */
+static bool
+check_node(const ProtobufCMessage *m, void *arg)
 {
-    const ProtobufCMessageDescriptor *d = m->descriptor;
+    struct analysis *a = arg;
+    struct str schema, name;
+    bool found;
 
     if (m->descriptor == &pg_query__range_var__descriptor) {
         check_relation(a, (const PgQuery__RangeVar *)m);
-        return;
-    }
-    for (unsigned i = 0; i < d->n_fields && !a->failed; i++) {
-        const ProtobufCFieldDescriptor *f = &d->fields[i];
-        const char *member = (const char *)m + f->offset;
+    } else if (m->descriptor == &pg_query__func_call__descriptor) {
+        const PgQuery__FuncCall *c = (const PgQuery__FuncCall *)m;
 
-        if (f->type != PROTOBUF_C_TYPE_MESSAGE)
-            continue;
-        if (f->label == PROTOBUF_C_LABEL_REPEATED) {
-            size_t n = *(const size_t *)(const void *)((const char *)m + f->quantifier_offset);
-            ProtobufCMessage *const *items =
-                *(ProtobufCMessage *const *const *)(const void *)member;
+        sql_names(c->funcname, c->n_funcname, &schema, &name);
+        (void)compute_may_run(a, schema, name, &found);
+    } else if (m->descriptor == &pg_query__create_trig_stmt__descriptor) {
+        const PgQuery__CreateTrigStmt *t = (const PgQuery__CreateTrigStmt *)m;
 
-            for (size_t k = 0; k < n; k++)
-                check_definition(a, items[k]);
-            continue;
-        }
-        if ((f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
-            *(const uint32_t *)(const void *)((const char *)m + f->quantifier_offset) != f->id)
-            continue;
-        if (*(const ProtobufCMessage *const *)(const void *)member != NULL)
-            check_definition(a, *(const ProtobufCMessage *const *)(const void *)member);
+        sql_names(t->funcname, t->n_funcname, &schema, &name);
+        (void)compute_may_run(a, schema, name, &found);
     }
+    return a->failed;
 }
 
 static struct draft
@@ -375,7 +367,7 @@ statement(struct analysis *a, const PgQuery__Node *node)
                                "protection is configured");
         return d;
     default:
-        check_definition(a, (const ProtobufCMessage *)node->alias);
+        (void)flow_any_node(&node->base, check_node, a);
         return d;
     }
 }
@@ -691,7 +683,7 @@ set_path(struct analysis *a, const PgQuery__VariableSetStmt *s)
 
     if (s->kind != PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE || schemas == NULL)
         return false;
-    for (size_t i = 0; i < a->path.n; i++)
+    for (size_t i = 0; n == 0 && i < a->path.n; i++)
         if (str_starts(a->path.schemas[i], STR("pg_temp_")))
             schemas[n++] = a->path.schemas[i];
     for (size_t i = 0; i < s->n_args; i++) {
@@ -715,29 +707,49 @@ set_path(struct analysis *a, const PgQuery__VariableSetStmt *s)
 }
 
 static bool
-may_change_settings(const struct sql_statement *s)
+demands_any(const struct sql_statement *s, class_set classes)
 {
     for (size_t i = 0; i < s->n_demands; i++)
-        if ((s->demands[i].classes &
-             (CLASSES(SET) | CLASSES(CODE) | CLASSES(ADMIN) | CLASSES(TEMPORARY))) != 0)
+        if ((s->demands[i].classes & classes) != 0)
             return true;
     return false;
 }
 
-/* What the path is after a statement of the string. */
+/* Definitions; not those that only look after what there is. */
+static bool
+changes_meanings(const struct sql_statement *s)
+{
+    static const class_set meanings = CLASSES(DDL) | CLASSES(DEFINE_CODE) | CLASSES(TEMPORARY);
+
+    for (size_t i = 0; i < s->n_demands; i++)
+        if ((s->demands[i].classes & meanings) != 0 &&
+            (s->demands[i].classes & CLASSES(MAINTENANCE)) == 0)
+            return true;
+    return false;
+}
+
+/* What names mean after a statement of the string. What the end of a transaction undoes is not
+ * followed. */
 static void
 after_statement(struct analysis *a, const struct sql_context *context, const PgQuery__Node *node,
                 const struct sql_statement *s)
 {
-    bool ends = s->kind == SQL_ROLLBACK || s->kind == SQL_ROLLBACK_TO || s->kind == SQL_COMMIT;
+    static const class_set settings = CLASSES(SET) | CLASSES(CODE) | CLASSES(ADMIN) |
+                                      CLASSES(TEMPORARY) | CLASSES(ROLE_CHANGE);
+    bool undoes = s->kind == SQL_ROLLBACK || s->kind == SQL_ROLLBACK_TO;
+    bool ends = undoes || s->kind == SQL_COMMIT || demands_any(s, CLASSES(TWO_PHASE));
 
+    a->stale = a->stale || undoes || changes_meanings(s);
     if (node->node_case == NODE(VARIABLE_SET_STMT) &&
         strcmp(node->variable_set_stmt->name, "search_path") == 0) {
         a->path_known = set_path(a, node->variable_set_stmt);
-        return;
-    }
-    if ((ends && context->path_uncommitted) || (!ends && may_change_settings(s)))
+        a->path_changed = true;
+    } else if (ends) {
+        a->path_known = a->path_known && !context->path_uncommitted && !a->path_changed;
+    } else if (demands_any(s, settings)) {
         a->path_known = false;
+        a->path_changed = true;
+    }
 }
 
 static void

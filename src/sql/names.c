@@ -65,6 +65,8 @@ names_find_relation(struct analysis *a, struct str schema, struct str name)
 {
     const struct catalog_relation *r = NULL;
 
+    if (!flow_may_resolve(a))
+        return NULL;
     if (schema.len > 0) {
         r = in_schema(a, str_is(schema, "pg_temp") ? own_temporary(a) : schema, name);
     } else if (a->path_known) {
@@ -214,8 +216,10 @@ call_on_row(struct analysis *a, const struct item *item, struct str name)
     struct flow result = {0};
     size_t n;
 
-    if (item->row.open)
+    if (item->row.open) {
+        (void)compute_may_be_field(a, name);
         return result;
+    }
     if (!sql_is_safe_function(name) && catalog_functions_named(a->catalog, name, &n) == NULL) {
         flow_error(a, "42703", "column %.*s.%.*s does not exist", STR_ARG(item->name),
                    STR_ARG(name));

@@ -212,33 +212,88 @@ recursive(struct analysis *a, struct level *l, const PgQuery__CommonTableExpr *c
     return row;
 }
 
+static void
+add_cte(struct analysis *a, struct level *l, const PgQuery__CommonTableExpr *c, bool is_recursive)
+{
+    struct cte *cte = flow_alloc(a, 1, sizeof(*cte));
+    struct level inner = {.outer = l->outer, .ctes = l->ctes};
+
+    if (cte == NULL)
+        return;
+    *cte = (struct cte){.next = l->ctes, .name = sql_str(c->ctename)};
+    if (is_recursive) {
+        inner.ctes = cte;
+        cte->row = recursive(a, &inner, c, cte);
+    } else {
+        cte->row = query_node(a, &inner, c->ctequery);
+    }
+    rename_columns(a, &cte->row, c->aliascolnames, c->n_aliascolnames);
+    search_and_cycle(a, c, &cte->row);
+    l->ctes = cte;
+}
+
+/* WITH RECURSIVE: each may read all the others, also those that come later. */
+struct sorting {
+    struct analysis *a;
+    struct level *l;
+    const PgQuery__WithClause *with;
+    enum { CTE_WAITS, CTE_STARTED, CTE_DONE } * states;
+    size_t at; /* the one that is looked into */
+};
+
+static void add_in_order(struct sorting *s, size_t at);
+
+static bool
+add_what_it_reads(const ProtobufCMessage *m, void *arg)
+{
+    const PgQuery__RangeVar *rv = (const PgQuery__RangeVar *)m;
+    struct sorting *s = arg;
+
+    if (m->descriptor != &pg_query__range_var__descriptor || rv->schemaname[0] != '\0')
+        return s->a->failed;
+    for (size_t i = 0; i < s->with->n_ctes && !s->a->failed; i++)
+        if (i != s->at && strcmp(s->with->ctes[i]->common_table_expr->ctename, rv->relname) == 0)
+            add_in_order(s, i);
+    return s->a->failed;
+}
+
+static void
+add_in_order(struct sorting *s, size_t at)
+{
+    const PgQuery__CommonTableExpr *c = s->with->ctes[at]->common_table_expr;
+    size_t outer = s->at;
+
+    if (s->states[at] == CTE_STARTED)
+        flow_refuse_because(s->a, "the gateway cannot follow WITH queries that read each other");
+    if (s->states[at] != CTE_WAITS || s->a->failed)
+        return;
+    s->states[at] = CTE_STARTED;
+    s->at = at;
+    (void)flow_any_node(&c->ctequery->base, add_what_it_reads, s);
+    s->at = outer;
+    if (!s->a->failed)
+        add_cte(s->a, s->l, c, true);
+    s->states[at] = CTE_DONE;
+}
+
 void
 query_with(struct analysis *a, struct level *l, const PgQuery__WithClause *with)
 {
-    if (with == NULL)
-        return;
-    for (size_t i = 0; i < with->n_ctes && !a->failed; i++) {
-        const PgQuery__CommonTableExpr *c = with->ctes[i]->common_table_expr;
-        struct cte *cte = flow_alloc(a, 1, sizeof(*cte));
+    struct sorting s = {.a = a, .l = l, .with = with};
 
-        if (cte == NULL || with->ctes[i]->node_case != NODE(COMMON_TABLE_EXPR) ||
-            c->ctequery == NULL) {
+    if (with == NULL || (s.states = flow_alloc(a, with->n_ctes, sizeof(*s.states))) == NULL)
+        return;
+    for (size_t i = 0; i < with->n_ctes; i++)
+        if (with->ctes[i]->node_case != NODE(COMMON_TABLE_EXPR) ||
+            with->ctes[i]->common_table_expr->ctequery == NULL) {
             flow_refuse_because(a, "the gateway cannot analyse a WITH clause");
             return;
         }
-        *cte = (struct cte){.next = l->ctes, .name = sql_str(c->ctename)};
-        if (with->recursive) {
-            struct level inner = {.outer = l->outer, .ctes = cte};
-
-            cte->row = recursive(a, &inner, c, cte);
-        } else {
-            struct level inner = {.outer = l->outer, .ctes = l->ctes};
-
-            cte->row = query_node(a, &inner, c->ctequery);
-        }
-        rename_columns(a, &cte->row, c->aliascolnames, c->n_aliascolnames);
-        search_and_cycle(a, c, &cte->row);
-        l->ctes = cte;
+    for (size_t i = 0; i < with->n_ctes && !a->failed; i++) {
+        if (with->recursive)
+            add_in_order(&s, i);
+        else
+            add_cte(a, l, with->ctes[i]->common_table_expr, false);
     }
 }
 

@@ -116,37 +116,66 @@ folded(char c)
 }
 
 /* Words of a text, as PostgreSQL would read them as names: calls `fn` with each until it is true.
- */
+ * Where strings and comments begin and end is not told, so that what is between two quotes counts
+ * as one name and as words too. */
 typedef bool word_fn(const struct shield *s, struct str word, const void *arg);
+
+enum { NAME_BYTES = 63 }; /* longer names are cut to that, between two characters */
+
+struct word {
+    char bytes[NAME_BYTES + 1];
+    size_t n;
+};
+
+static void
+put_byte(struct word *w, char c)
+{
+    if (w->n < sizeof(w->bytes))
+        w->bytes[w->n++] = c;
+}
+
+static struct str
+cut_word(const struct word *w)
+{
+    size_t n = w->n;
+
+    if (n > NAME_BYTES)
+        for (n = NAME_BYTES; n > 0 && ((unsigned char)w->bytes[n] & 0xc0) == 0x80; n--) {
+        }
+    return (struct str){w->bytes, n};
+}
+
+static struct word
+quoted_word(struct str text, size_t i)
+{
+    struct word w = {.n = 0};
+
+    for (i++; i < text.len && w.n < sizeof(w.bytes); i++) {
+        if (text.ptr[i] == '"' && (i + 1 == text.len || text.ptr[i + 1] != '"'))
+            break;
+        if (text.ptr[i] == '"')
+            i++;
+        put_byte(&w, text.ptr[i]);
+    }
+    return w;
+}
 
 static bool
 any_word(const struct shield *s, struct str text, word_fn *fn, const void *arg)
 {
-    char word[256];
     size_t i = 0;
 
     while (i < text.len) {
-        bool quoted = text.ptr[i] == '"';
-        size_t n = 0;
+        struct word w = {.n = 0};
 
-        if (quoted) {
-            for (i++; i < text.len; i++) {
-                if (text.ptr[i] == '"' && (i + 1 == text.len || text.ptr[i + 1] != '"'))
-                    break;
-                if (text.ptr[i] == '"')
-                    i++;
-                if (n < sizeof(word))
-                    word[n++] = text.ptr[i];
-            }
+        if (text.ptr[i] == '"')
+            w = quoted_word(text, i++);
+        else if (!is_name_byte(text.ptr[i]))
             i++;
-        } else {
+        else
             for (; i < text.len && is_name_byte(text.ptr[i]); i++)
-                if (n < sizeof(word))
-                    word[n++] = folded(text.ptr[i]);
-            if (n == 0)
-                i++;
-        }
-        if (n > 0 && fn(s, (struct str){word, n}, arg))
+                put_byte(&w, folded(text.ptr[i]));
+        if (w.n > 0 && fn(s, cut_word(&w), arg))
             return true;
     }
     return false;
@@ -223,9 +252,10 @@ find_protected(struct shield *s)
     s->touched = arena_array(s->arena, (size_t)c->n_relations + 1, sizeof(*s->touched));
     s->views = arena_array(s->arena, (size_t)c->n_relations + 1, sizeof(*s->views));
     s->reaches = arena_array(s->arena, (size_t)c->n_relations + 1, sizeof(*s->reaches));
+    s->walked = arena_array(s->arena, (size_t)c->n_relations + 1, sizeof(*s->walked));
     s->troubles = arena_array(s->arena, (size_t)c->n_functions + 1, sizeof(*s->troubles));
     if (s->taints == NULL || s->touched == NULL || s->views == NULL || s->reaches == NULL ||
-        s->troubles == NULL)
+        s->walked == NULL || s->troubles == NULL)
         return fail(ERR_NOMEM, "no memory for what is protected");
     match_rules(s);
     while (inherit(s) || generate(s)) {
@@ -372,6 +402,8 @@ shield_touches(const struct shield *s, const struct catalog_relation *r)
     (CLASSES(DYNAMIC_SQL) | CLASSES(FOREIGN) | CLASSES(SERVER_FILES) | CLASSES(SECRETS) |          \
      CLASSES(REPLICATION) | CLASSES(LARGE_OBJECT))
 
+static bool is_dangerous_view(struct shield *s, struct str name);
+
 static bool
 is_dangerous_word(const struct shield *s, struct str word, const void *arg)
 {
@@ -379,6 +411,7 @@ is_dangerous_word(const struct shield *s, struct str word, const void *arg)
     const struct catalog_function *f;
     size_t n;
 
+    (void)arg;
     if (str_is(word, "execute") || str_is(word, "set_config") ||
         (sql_function_classes(word, true) & BODY_DANGERS) != 0)
         return true;
@@ -386,13 +419,30 @@ is_dangerous_word(const struct shield *s, struct str word, const void *arg)
         return true;
     f = catalog_functions_named(&s->catalog, word, &n);
     for (size_t i = 0; i < n; i++)
-        if (&f[i] != (const struct catalog_function *)arg && f[i].body != CATALOG_BODY_INTERNAL &&
-            shield_function_trouble(changing, &f[i]) != NULL)
+        if (f[i].body != CATALOG_BODY_INTERNAL && shield_function_trouble(changing, &f[i]) != NULL)
             return true;
-    return false;
+    return is_dangerous_view(changing, word);
 }
 
-static const char no_trouble[] = "";
+static const char no_trouble[] = "none";
+static const char supposed[] = "none yet"; /* none, if all that is looked into with it has none */
+
+/* A view calls functions too. */
+static bool
+is_dangerous_view(struct shield *s, struct str name)
+{
+    const struct catalog *c = &s->catalog;
+
+    for (uint32_t i = catalog_first_relation(c, name);
+         i < c->n_relations && str_equal(catalog_text(c, c->relations[i].name), name); i++) {
+        if (!is_view(&c->relations[i]) || s->walked[i])
+            continue;
+        s->walked[i] = true;
+        if (any_word(s, catalog_text(c, c->relations[i].definition), is_dangerous_word, NULL))
+            return true;
+    }
+    return false;
+}
 
 static const char *
 look_into(struct shield *s, const struct catalog_function *f)
@@ -406,21 +456,41 @@ look_into(struct shield *s, const struct catalog_function *f)
     if (memmem(source.ptr, source.len, "&\"", 2) != NULL)
         return "names things in a way that is not followed";
     find_reaching(s);
-    if (any_word(s, source, is_dangerous_word, f))
+    if (any_word(s, source, is_dangerous_word, NULL))
         return "may read protected data or run SQL that is not known";
     return no_trouble;
+}
+
+/* What was supposed holds if the first that was asked about has no trouble; else those that led to
+ * the trouble have it, and the others are open again. */
+static void
+settle(struct shield *s, bool holds)
+{
+    for (uint32_t i = 0; i < s->catalog.n_functions; i++)
+        if (s->troubles[i] == supposed)
+            s->troubles[i] = holds ? no_trouble : NULL;
+    for (uint32_t i = 0; !holds && i < s->catalog.n_relations; i++)
+        s->walked[i] = false;
 }
 
 const char *
 shield_function_trouble(struct shield *s, const struct catalog_function *f)
 {
     size_t i = (size_t)(f - s->catalog.functions);
+    bool first = !s->judging;
+    const char *trouble;
 
     if (s->troubles[i] == NULL) {
-        s->troubles[i] = no_trouble; /* one that calls itself is judged by the rest of it */
-        s->troubles[i] = look_into(s, f);
+        s->judging = true;
+        s->troubles[i] = supposed;
+        if ((trouble = look_into(s, f)) != no_trouble)
+            s->troubles[i] = trouble;
+        if (first) {
+            settle(s, trouble == no_trouble);
+            s->judging = false;
+        }
     }
-    return s->troubles[i] == no_trouble ? NULL : s->troubles[i];
+    return s->troubles[i] == no_trouble || s->troubles[i] == supposed ? NULL : s->troubles[i];
 }
 
 /* Relations as queries see them. */

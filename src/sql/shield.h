@@ -18,7 +18,9 @@ struct shield {
     struct row **views;          /* by relation: worked out when first asked for */
     bool *reaches;               /* by relation: a view whose text leads to protected columns */
     bool reaches_known;
+    bool *walked;          /* by relation: a view whose calls were looked into */
     const char **troubles; /* by function: NULL unknown yet */
+    bool judging;
     unsigned view_depth;
     bool out_of_memory;
 };

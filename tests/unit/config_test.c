@@ -206,6 +206,11 @@ static const struct mistake mistakes[] = {
      "    hint: give yours another name\n"},
     {"labels: {env: prod}\n", "labels: {env: prod}\n    detect: [{name: x, pattern: ''}]\n",
      "b.yaml:13:33: error: 'pattern' must be a regular expression (PCRE2), not empty\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    detect: [{name: x, pattern: '(ab'}]\n",
+     "b.yaml:13:33: error: detector \"x\": missing closing parenthesis at offset 3 of its "
+     "pattern\n"},
+    {"labels: {env: prod}\n", "labels: {env: prod}\n    detect: [{name: x, pattern: 'a*'}]\n",
+     "b.yaml:13:33: error: detector \"x\": its pattern can match the empty string\n"},
     {"labels: {env: prod}\n", "labels: {env: prod}\n    detect: [{name: x}]\n",
      "b.yaml:13:14: error: a detector needs 'pattern'\n"
      "    hint: for example \"pattern: 'TKT-[0-9]{6}'\"\n"},
@@ -1069,44 +1074,6 @@ test_files_that_are_named_must_be_there(void **state)
 }
 
 static void
-test_patterns_of_detectors_must_compile(void **state)
-{
-    static const char detect[] = "  sales:\n"
-                                 "    protocol: postgres\n"
-                                 "    address: localhost:5432\n"
-                                 "    tls: off\n"
-                                 "    credential: {user: u}\n"
-                                 "    detect:\n"
-                                 "      - email\n"
-                                 "      - {name: open, pattern: '(TKT'}\n"
-                                 "      - {name: right, pattern: 'TKT-[0-9]{6}'}\n"
-                                 "      - name: nothing\n"
-                                 "        pattern: 'x*'\n";
-    struct buf text = buf_make(4096);
-    struct parsed *p;
-
-    (void)state;
-    buf_printf(&text,
-               "listen: {postgres: 127.0.0.1:5432}\npostgres: {cleartext_on_loopback: true}\n"
-               "resources:\n%s",
-               detect);
-    buf_put_u8(&text, '\0');
-    write_file("b.yaml", text.ptr, 0644);
-    p = load();
-    assert_int_equal(p->err, ERR_INVALID);
-    assert_says(p,
-                "b.yaml:11:31: error: detector \"open\": missing closing parenthesis at offset 4");
-    assert_says(
-        p, "b.yaml:14:18: error: detector \"nothing\": its pattern can match the empty string");
-    assert_int_equal(p->report.errors, 2);
-    end(p);
-    p = load_by(config_read);
-    assert_int_equal(p->report.errors, 0);
-    end(p);
-    buf_free(&text);
-}
-
-static void
 test_a_secret_is_read_from_where_it_is(void **state)
 {
     struct config_secret secret = {SECRET_NONE, STR_INIT("")};
@@ -1198,8 +1165,6 @@ main(void)
         cmocka_unit_test(test_an_empty_file_is_an_error),
         cmocka_unit_test(test_little_memory_is_an_error),
         cmocka_unit_test_setup_teardown(test_files_that_are_named_must_be_there, make_folder,
-                                        remove_folder),
-        cmocka_unit_test_setup_teardown(test_patterns_of_detectors_must_compile, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(test_a_secret_is_read_from_where_it_is, make_folder,
                                         remove_folder),

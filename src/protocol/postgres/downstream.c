@@ -563,6 +563,24 @@ hand_over(struct response *r)
     return OK;
 }
 
+/* While an answer is not delivered: what the server may say at any time; `rest` serves the rest. */
+static enum err
+serve_aside(struct response *r, enum err (*rest)(struct response *))
+{
+    switch (r->type) {
+    case 'E':
+        return serve_error(r);
+    case 'N':
+        return drop(r);
+    case 'S':
+        return serve_parameter(r);
+    case 'A':
+        return serve_notification(r);
+    default:
+        return rest(r);
+    }
+}
+
 /* An answer to a question of the gateway's own. */
 static enum err
 serve_asked(struct response *r)
@@ -585,16 +603,8 @@ serve_asked(struct response *r)
         return finish_and_drop(r);
     case 'Z':
         return serve_ready(r);
-    case 'E':
-        return serve_error(r);
-    case 'N':
-        return drop(r);
-    case 'S':
-        return serve_parameter(r);
-    case 'A':
-        return serve_notification(r);
     default:
-        return lose_track(r);
+        return serve_aside(r, lose_track);
     }
 }
 
@@ -602,55 +612,37 @@ serve_asked(struct response *r)
 static enum err
 serve_silent(struct response *r)
 {
-    switch (r->type) {
-    case 'E':
-        return serve_error(r);
-    case 'N':
-        return drop(r);
-    case 'S':
-        return serve_parameter(r);
-    case 'A':
-        return serve_notification(r);
-    case 't':
+    if (r->type == 't') {
         pganswers_head(&r->s->answers)->described = true;
         return drop(r);
-    default:
-        return finish_and_drop(r);
     }
+    return serve_aside(r, finish_and_drop);
 }
 
-/* What the server still says of an answer that was stopped. */
+/* Of an answer that was stopped. */
 static enum err
-serve_stopped(struct response *r)
+serve_rest(struct response *r)
 {
-    struct pgsession *s = r->s;
-    enum err e;
-
-    if ((e = pglimit_tell(s)) != OK)
-        return e;
-    switch (r->type) {
-    case 'Z':
-        return serve_ready(r);
-    case 'E':
-        return serve_error(r);
-    case 'N':
-        return drop(r);
-    case 'S':
-        return serve_parameter(r);
-    case 'A':
-        return serve_notification(r);
-    default:
-        break;
-    }
-    if (pganswers_head(&s->answers)->outlived) {
+    if (pganswers_head(&r->s->answers)->outlived) {
         err_ignore(fail(ERR_LIMIT, "a command was stopped, but what follows it ran already"));
-        return pgsession_fatal(s, ERR_LIMIT, "54000");
+        return pgsession_fatal(r->s, ERR_LIMIT, "54000");
     }
     if (r->type == 'C')
         return serve_complete(r);
     if (r->type == 'G')
         return serve_copy_in(r);
     return r->type == 's' || r->type == 'I' ? outlive(r) : drop(r);
+}
+
+/* What the server still says once an answer was stopped. */
+static enum err
+serve_stopped(struct response *r)
+{
+    enum err e = pglimit_tell(r->s);
+
+    if (e != OK)
+        return e;
+    return r->type == 'Z' ? serve_ready(r) : serve_aside(r, serve_rest);
 }
 
 /* [waits] A limited write goes on: what its last CommandComplete hides, and what comes after one

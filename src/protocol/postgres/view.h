@@ -23,7 +23,7 @@ struct pgview {
     struct detectors *detectors; /* held; NULL: none */
     bool sanitise;               /* errors and notices lose what could be data */
     struct limits limits;
-    struct pgtally *tally;      /* held */
+    struct pgtally *tally; /* held */
     struct pgview_source *sources;
     size_t n_sources;
 };
