@@ -496,7 +496,7 @@ print(const struct question *q, const struct explanation *x)
         buf_free(&json);
         return complain(err_text());
     }
-    fwrite(json.ptr, 1, json.len, stdout);
+    fwrite(buf_str(&json).ptr, 1, json.len, stdout);
     buf_free(&json);
     return statuses[explain_outcome(x)];
 }
