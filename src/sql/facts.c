@@ -178,9 +178,9 @@ keeps_meanings(const struct sql_statement *s, const struct sql_context *context)
 {
     static const class_set changes = CLASSES(SET) | CLASSES(ROLE_CHANGE) | CLASSES(CODE) |
                                      CLASSES(ADMIN) | CLASSES(DDL) | CLASSES(TEMPORARY);
+    bool ends = s->kind == SQL_ROLLBACK || s->kind == SQL_ROLLBACK_TO || s->kind == SQL_COMMIT;
 
-    if (s->kind == SQL_SET || s->kind == SQL_DISCARD_ALL || s->kind == SQL_ROLLBACK ||
-        s->kind == SQL_ROLLBACK_TO || (s->kind == SQL_COMMIT && context->path_uncommitted))
+    if (s->kind == SQL_SET || s->kind == SQL_DISCARD_ALL || (ends && context->path_uncommitted))
         return false;
     for (size_t i = 0; i < s->n_demands; i++)
         if ((s->demands[i].classes & changes) != 0 &&

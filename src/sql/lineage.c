@@ -739,7 +739,7 @@ after_statement(struct analysis *a, const struct sql_context *context, const PgQ
     bool undoes = s->kind == SQL_ROLLBACK || s->kind == SQL_ROLLBACK_TO;
     bool ends = undoes || s->kind == SQL_COMMIT || demands_any(s, CLASSES(TWO_PHASE));
 
-    a->stale = a->stale || undoes || changes_meanings(s);
+    a->stale = a->stale || (undoes && context->path_uncommitted) || changes_meanings(s);
     if (node->node_case == NODE(VARIABLE_SET_STMT) &&
         strcmp(node->variable_set_stmt->name, "search_path") == 0) {
         a->path_known = set_path(a, node->variable_set_stmt);

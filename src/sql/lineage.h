@@ -37,7 +37,7 @@ struct sql_context {
     struct shield *shield;
     struct sql_path path;
     bool path_known;
-    bool path_uncommitted; /* it was changed in the transaction under way */
+    bool path_uncommitted; /* it, or the catalog, was changed in the transaction under way */
 };
 
 /* What is hidden of one output cell. */

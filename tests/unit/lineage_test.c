@@ -41,13 +41,17 @@ tear_down(void **state)
     return 0;
 }
 
-/* A search path of names parted by commas; "?": not known. */
+/* A search path of names parted by commas; "?": not known; "!" before it: the transaction under way
+ * changed it, or the catalog. */
 static struct sql_context
 context_with(const char *path, struct str schemas[8])
 {
     struct sql_context c = {.shield = shield, .path_known = path[0] != '?'};
     struct str rest = str_from(path), one;
 
+    c.path_uncommitted = path[0] == '!';
+    if (c.path_uncommitted)
+        rest = str_skip(rest, 1);
     c.path.schemas = schemas;
     while (c.path_known && rest.len > 0) {
         rest = str_cut(rest, ',', &one);
@@ -189,6 +193,8 @@ test_a_string_may_change_its_own_search_path(void **state)
          "none | ssn=redact"},
         {P, "SET search_path = 'crm, public'; SELECT ssn FROM customers", "42P01"},
         {"pg_temp_3,public", "SET search_path = crm; SELECT memo FROM scratch", "none | memo=-"},
+        {"pg_temp_3,pg_temp_4,pg_temp_5,pg_temp_6,pg_temp_7,pg_temp_8,public",
+         "SET search_path = crm; SELECT memo, ssn FROM scratch, customers", "none | memo=- ssn=-"},
         {P, "SET search_path = DEFAULT; SELECT ssn FROM customers", "refused: search_path"},
         {P, "RESET search_path; SELECT ssn FROM customers", "refused: search_path"},
         {P, "RESET ALL; SELECT ssn FROM customers", "refused: search_path"},
@@ -231,7 +237,10 @@ test_a_string_that_changes_what_names_mean_reads_nothing_more(void **state)
            " 'SELECT ssn FROM customers'; SELECT safe_sql(1)",
            "refused: "},
           {P, "ANALYZE orders; TRUNCATE orders; SELECT id FROM orders", "none | none | id=-"},
-          {P, "ROLLBACK; SELECT max(total) FROM orders", "refused: "},
+          {"!public", "COMMIT; SELECT total FROM order_view", "none | total=-"},
+          {"!public", "ROLLBACK; SELECT max(total) FROM orders", "refused: "},
+          {"!public", "COMMIT; SELECT ssn FROM customers", "refused: search_path"},
+          {P, "ROLLBACK; SELECT max(total) FROM orders", "none | max=-"},
           {P, "CREATE TABLE x (a int); CREATE INDEX ON x (a); COMMENT ON TABLE x IS 'y'; SELECT 1",
            "none | none | none | ?column?=-"});
 }
@@ -1190,7 +1199,8 @@ test_demands_name_what_the_server_will_find(void **state)
     check_demands(P, "SET ROLE x; SELECT id FROM customers", "x customers");
     check_demands(P, "CREATE TEMP TABLE fresh (id int); SELECT id FROM customers",
                   "fresh customers");
-    check_demands(P, "ROLLBACK; SELECT id FROM customers", " customers");
+    check_demands(P, "ROLLBACK; SELECT id FROM customers", " public.customers");
+    check_demands("!public", "ROLLBACK; SELECT id FROM customers", " customers");
     check_demands("crm,public", "DROP TABLE crm.customers; SELECT id FROM customers",
                   "crm.customers customers");
     check_demands("pg_temp_3,public", "SELECT id FROM scratch", "pg_temp_3.scratch");
