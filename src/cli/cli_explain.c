@@ -529,21 +529,22 @@ consider_protection(const struct question *q, const struct scene *scene, struct 
 }
 
 static int
-explain_sql(const struct question *q, const struct scene *scene, struct explanation *x)
+explain_sql(const struct question *q, const struct scene *scene, const struct explanation *asked)
 {
+    struct explanation x = *asked;
     struct analysis a = {.text = str_from(q->sql), .arena = scene->arena};
     struct names names = {0};
     int status;
 
-    if (!consider_protection(q, scene, &names, x)) {
+    if (!consider_protection(q, scene, &names, &x)) {
         forget_names(&names);
         return complain(err_text());
     }
-    a.context = x->protection == EXPLAIN_CONSIDERED ? &names.context : NULL;
+    a.context = x.protection == EXPLAIN_CONSIDERED ? &names.context : NULL;
     fiber_call_deep(analyze, &a);
     if (a.e != OK)
-        refuse(x, str_from(err_text()));
-    status = a.e == OK && decide(scene, &a, x) != OK ? complain(err_text()) : print(q, x);
+        refuse(&x, str_from(err_text()));
+    status = a.e == OK && decide(scene, &a, &x) != OK ? complain(err_text()) : print(q, &x);
     if (a.e == OK)
         sql_lineage_release(a.facts.lineage);
     forget_names(&names);

@@ -552,8 +552,9 @@ explain_print(FILE *out, const struct explanation *x)
         return;
     }
     put_verdict(out, x);
-    if (x->facts != NULL)
-        put_demands(out, x);
+    if (x->facts == NULL)
+        return;
+    put_demands(out, x);
     if (x->lineage != NULL)
         put_lineage(out, x);
 }
