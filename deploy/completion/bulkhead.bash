@@ -6,7 +6,7 @@ _bulkhead()
     local command=${COMP_WORDS[1]} words=
 
     case $prev in
-    --config | --as)
+    --config | --as | --catalog | --output)
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
@@ -27,7 +27,7 @@ _bulkhead()
         mapfile -t COMPREPLY < <(compgen -W 'allow deny' -- "$cur")
         return
         ;;
-    --resource | --subject | --group | --issuer | --database | --source | --at | --sql | --ttl | \
+    --resource | --subject | --group | --issuer | --database | --source | --at | --sql | --search-path | --ttl | \
         --session | --since | --until | --limit)
         return
         ;;
@@ -42,7 +42,7 @@ _bulkhead()
         sessions) words='--json --config --help' ;;
         schema) words='--json --markdown --help' ;;
         explain) words='--as --resource --sql --database --search-path --catalog --source --at --issuer
-            --config --help' ;;
+            --json --config --help' ;;
         token)
             if [ "$COMP_CWORD" -eq 2 ]; then
                 words='issue revoke keys'

@@ -39,7 +39,8 @@ _bulkhead() {
     explain)
         _arguments $config '--as[claims]:file:_files' '--resource[name]:name:' \
             '--sql[statements]:text:' '--database[name]:name:' '--source[address]:address:' \
-            '--at[time]:time:' '--issuer[name]:name:' ;;
+            '--search-path[schemas]:schemas:' '--catalog[saved]:file:_files' '--at[time]:time:' \
+            '--issuer[name]:name:' '--json[as JSON]' ;;
     kill) _arguments '2:session:_bulkhead_sessions' $config ;;
     catalog) _arguments $config '--resource[name]:name:' '--database[name]:name:' '--output[file]:file:_files' ;;
     sessions) _arguments '--json[every field]' $config ;;

@@ -1,9 +1,7 @@
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <unistd.h>
 
-#include "cli/admin_client.h"
+#include "cli/catalog_file.h"
 #include "cli/cli.h"
 
 static const char usage[] =
@@ -60,38 +58,26 @@ parse_options(int argc, char **argv, struct ipc_admin_request *request, const ch
     return false;
 }
 
-static int
-save(int from, const char *path)
-{
-    int to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    char bytes[4096];
-    ssize_t n = -1;
-
-    while (to >= 0 && (n = read(from, bytes, sizeof(bytes))) > 0)
-        if (write(to, bytes, (size_t)n) != n) {
-            n = -1;
-            break;
-        }
-    if (n < 0)
-        fprintf(stderr, "bulkhead catalog: cannot write %s: %m\n", path);
-    if (to >= 0 && close(to) != 0)
-        n = -1;
-    return n < 0 ? CLI_FAILED : CLI_OK;
-}
-
 int
 cli_catalog(int argc, char **argv)
 {
-    struct ipc_admin_request request = {.verb = STR_INIT("catalog")};
+    struct ipc_admin_request request = {0};
     const char *config = cli_default_config(), *output = NULL;
-    int status, fd;
+    struct catalog_file file;
+    enum err e;
+    int status;
 
     if (!parse_options(argc, argv, &request, &output, &config, &status))
         return status;
-    status = admin_client_ask_for_file(config, &request, print_field, NULL, &fd);
-    if (status == CLI_OK && output != NULL)
-        status = save(fd, output);
-    if (fd >= 0)
-        close(fd);
-    return status;
+    if (output == NULL) {
+        request.verb = STR("catalog");
+        return admin_client_ask(config, &request, print_field, NULL);
+    }
+    e = catalog_file_ask(&file, config, request.subject, request.database, print_field);
+    if (e == OK)
+        e = catalog_file_write(&file, output);
+    if (e != OK)
+        fprintf(stderr, "bulkhead catalog: %s\n", err_text());
+    catalog_file_close(&file);
+    return e == OK ? CLI_OK : CLI_FAILED;
 }

@@ -12,8 +12,9 @@ static const char usage[] =
     "usage: bulkhead check [--config FILE]\n"
     "\n"
     "Says all that is wrong with the configuration: the file's form, names that do not exist,\n"
-    "policies that can never apply, and files that it names but cannot be read. Run it as the\n"
-    "gateway's user. Exit status: 0 if there are no errors (there may be warnings), else 1.\n"
+    "policies that can never apply, patterns that are none, and files that it names but cannot be\n"
+    "read. Run it as the gateway's user. Exit status: 0 if there are no errors (there may be\n"
+    "warnings), else 1.\n"
     "\n"
     "  --config FILE   the configuration; default: $BULKHEAD_CONFIG, else\n"
     "                  /etc/bulkhead/bulkhead.yaml\n";

@@ -10,22 +10,20 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "cli/explain_lineage.h"
-#include "cli/options.h"
+#include "cli/catalog_file.h"
+#include "cli/explain_path.h"
+#include "cli/explain_view.h"
 #include "config/config.h"
 #include "fiber/fiber.h"
 #include "identity/jwt.h"
 #include "identity/local.h"
-#include "policy/limits.h"
 #include "policy/policy.h"
 #include "sql/facts.h"
 
 enum {
     CLAIMS_BYTES_MAX = 256 << 10,
     ARENA_BYTES_MAX = 256 << 20,
-    EFFECT_WIDTH = 8,
-    VERDICT_WIDTH = 8,
-    RULE_WIDTH = 24,
+    JSON_BYTES_MAX = 64 << 20,
 };
 
 static const char usage[] =
@@ -37,19 +35,23 @@ static const char usage[] =
     "  --resource NAME  the resource, as the configuration names it\n"
     "  --sql TEXT       the statements to decide; without it: what is allowed there at all\n"
     "  --database NAME  where they would run; default: the resource's\n"
-    "  --search-path P  schemas apart by commas; default: public\n"
-    "  --catalog FILE   what names mean there (bulkhead catalog --output); default: asks the\n"
-    "                   running gateway. Needed where columns are protected\n"
+    "  --search-path P  the session's search_path; default: '\"$user\", public'\n"
+    "  --catalog FILE   what names mean there, as bulkhead catalog --output saved it; default: "
+    "asks\n"
+    "                   the running gateway. Needed where columns are protected\n"
     "  --source IP      where the client is; default: 127.0.0.1\n"
     "  --at TIME        when, such as 2026-01-31T08:00:00Z; default: now\n"
     "  --issuer NAME    the issuer, as the configuration names it; default: by the claim iss\n"
     "  --config FILE    the configuration; default: $BULKHEAD_CONFIG, /etc/bulkhead/bulkhead.yaml\n"
+    "  --json           the answer as JSON\n"
     "\n"
-    "Exit status: 0 allowed, 1 refused, 2 the question could not be understood.\n";
+    "Exit status: 0 it may run (allow, modify), 1 refused, 2 not known: the question could not be\n"
+    "understood, or columns are protected and there is no catalog to judge by.\n";
 
 /* What was asked. */
 struct question {
     const char *claims, *resource, *sql, *database, *issuer, *config, *search_path, *catalog;
+    bool json;
     struct in6_addr source;
     int64_t wall_us;
 };
@@ -126,6 +128,7 @@ read_question(int argc, char **argv, struct question *q, bool *done)
         {"config", required_argument, NULL, 'c'},
         {"search-path", required_argument, NULL, 'p'},
         {"catalog", required_argument, NULL, 'g'},
+        {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
@@ -166,6 +169,9 @@ read_question(int argc, char **argv, struct question *q, bool *done)
             break;
         case 'g':
             q->catalog = optarg;
+            break;
+        case 'j':
+            q->json = true;
             break;
         case 'h':
             fputs(usage, stdout);
@@ -304,42 +310,53 @@ set_scene(const struct question *q, struct scene *scene)
     return specialise(q, scene);
 }
 
+/* --- what the statement's names mean ------------------------------------------------------- */
+
+/* Of a resource that protects columns. */
+struct names {
+    struct catalog_file file;
+    struct sql_context context; /* its shield is ours */
+    struct str missing_schemas;
+};
+
+static void
+ignore_line(struct str line, void *arg)
+{
+    (void)line;
+    (void)arg;
+}
+
+/* The masks' key is the keeper's: what is masked can be told without it. */
+static enum err
+read_names(const struct question *q, const struct scene *scene, struct names *n)
+{
+    const struct config_resource *r = scene->resource;
+    const struct protection protection = {.protect = r->protect, .n_protect = r->n_protect};
+    struct str path = q->search_path != NULL ? str_from(q->search_path) : STR("\"$user\", public");
+    enum err e;
+
+    e = explain_path(path, &n->file.catalog, r->user, scene->arena, &n->context.path,
+                     &n->missing_schemas);
+    n->context.path_known = true;
+    return e == OK ? shield_make(&n->file.catalog, &protection, NULL, NULL, &n->context.shield) : e;
+}
+
+static enum err
+find_catalog(const struct question *q, const struct scene *scene, struct names *n)
+{
+    return q->catalog != NULL ? catalog_file_read(&n->file, q->catalog)
+                              : catalog_file_ask(&n->file, q->config, scene->resource->name,
+                                                 scene->database, ignore_line);
+}
+
+static void
+forget_names(struct names *n)
+{
+    shield_free(n->context.shield);
+    catalog_file_close(&n->file);
+}
+
 /* --- the answer --------------------------------------------------------------------------- */
-
-static void
-print_field(const char *name, struct str value)
-{
-    printf("%-11s", name);
-    cli_print_padded(value, 0);
-    putchar('\n');
-}
-
-static void
-print_scene(const struct question *q, const struct scene *scene)
-{
-    char at[CLOCK_TEXT_BYTES], source[INET6_ADDRSTRLEN];
-
-    clock_format(q->wall_us, at);
-    if (IN6_IS_ADDR_V4MAPPED(&q->source))
-        inet_ntop(AF_INET, &q->source.s6_addr[12], source, sizeof(source));
-    else
-        inet_ntop(AF_INET6, &q->source, source, sizeof(source));
-    printf("principal: ");
-    cli_print_padded(scene->principal.subject, 0);
-    printf(" of issuer ");
-    cli_print_padded(scene->principal.issuer, 0);
-    for (size_t i = 0; i < scene->principal.groups.n; i++) {
-        printf(i == 0 ? ", groups " : ", ");
-        cli_print_padded(scene->principal.groups.items[i], 0);
-    }
-    printf("\nresource:  ");
-    cli_print_padded(scene->resource->name, 0);
-    if (scene->database.len != 0) {
-        printf(", database ");
-        cli_print_padded(scene->database, 0);
-    }
-    printf("\nwhen:      %s from %s\n", at, source);
-}
 
 static bool
 could_be_any_schema(const struct demand *d)
@@ -348,91 +365,33 @@ could_be_any_schema(const struct demand *d)
            (d->kind == OBJECT_RELATION || d->kind == OBJECT_FUNCTION);
 }
 
-static void
-print_verdict(const struct verdict *v)
+static struct str
+reason_of(const struct verdict *v)
 {
-    const char *reason = "a rule allows everything that the command does";
-
-    print_field("verdict:", str_from(verdict_kind_name(v->kind)));
-    print_field("rule:", v->rule.len != 0 ? v->rule : STR("none"));
+    if (v->message.len != 0 && v->kind != VERDICT_ALLOW)
+        return v->message;
     if (v->rule.len == 0 && v->demand == NULL)
-        reason = "the command does nothing that could be allowed";
-    else if (v->rule.len == 0 && could_be_any_schema(v->demand))
-        reason = "no rule allows this name in every schema; name its schema";
-    else if (v->rule.len == 0)
-        reason = "no rule allows it";
-    else if (v->kind == VERDICT_MODIFY)
-        reason = "rules allow it, and protected columns in the answer are masked";
-    else if (v->kind != VERDICT_ALLOW)
-        reason = "the rule is about what the command does";
-    print_field("reason:",
-                v->message.len != 0 && v->kind != VERDICT_ALLOW ? v->message : str_from(reason));
+        return STR("the command does nothing that could be allowed");
+    if (v->rule.len == 0 && could_be_any_schema(v->demand))
+        return STR("no rule allows this name in every schema; name its schema");
+    if (v->rule.len == 0)
+        return STR("no rule allows it");
+    if (v->kind == VERDICT_MODIFY)
+        return STR("rules allow it, and protected columns in the answer are masked");
+    if (v->kind != VERDICT_ALLOW)
+        return STR("the rule is about what the command does");
+    return STR("a rule allows everything that the command does");
 }
 
-static void
-print_limits(const struct limits *limits)
-{
-    struct buf text = buf_make(LIMITS_TEXT_MAX);
-
-    limits_write(limits, &text);
-    if (text.len != 0)
-        print_field("limits:", buf_str(&text));
-    buf_free(&text);
-}
-
-static void
-print_object(const struct demand *d)
-{
-    if (d->kind == OBJECT_NONE) {
-        putchar('-');
-        return;
-    }
-    printf("%s ", object_kind_name(d->kind));
-    if (d->schema.len != 0) {
-        cli_print_padded(d->schema, 0);
-        putchar('.');
-    }
-    cli_print_padded(d->name, 0);
-}
-
-/* One line: the effect, what the rules say to this demand alone, the object, narrower classes. */
-static void
-print_demand(const struct question *q, const struct scene *scene, const struct demand *d)
-{
-    struct command alone = {.database = scene->database, .demands = d, .n_demands = 1};
-    class_set effect = d->classes & CLASS_EFFECTS_MASK, named = d->classes & ~CLASS_EFFECTS_MASK;
-    struct verdict v;
-
-    residual_decide(scene->residual, &alone, q->wall_us, &v);
-    printf("  %-*s %-*s ", EFFECT_WIDTH,
-           effect == 0 ? "-" : class_infos[__builtin_ctzll(effect)].name, VERDICT_WIDTH,
-           verdict_kind_name(v.kind));
-    cli_print_padded(v.rule.len != 0 ? v.rule : STR("-"), RULE_WIDTH);
-    print_object(d);
-    for (const char *before = " ("; named != 0; named &= named - 1, before = ", ")
-        printf("%s%s%s", before, class_infos[__builtin_ctzll(named)].name,
-               (named & (named - 1)) == 0 ? ")" : "");
-    putchar('\n');
-}
-
-static void
-print_demands(const struct question *q, const struct scene *scene, const struct command *command)
-{
-    if (command->n_demands != 0)
-        printf("\n  %-*s %-*s %-*s %s\n", EFFECT_WIDTH, "EFFECT", VERDICT_WIDTH, "VERDICT",
-               RULE_WIDTH, "RULE", "OBJECT (CLASSES)");
-    for (size_t i = 0; i < command->n_demands; i++)
-        print_demand(q, scene, &command->demands[i]);
-}
-
-static void
-print_allowed(const struct question *q, const struct scene *scene)
+static enum err
+describe_allowed(const struct scene *scene, struct explanation *x)
 {
     struct buf text = buf_make(RESIDUAL_DESCRIPTION_MAX);
 
-    residual_describe(scene->residual, q->wall_us, &text);
-    print_field("allowed:", text.len != 0 ? buf_str(&text) : STR("nothing"));
+    residual_describe(scene->residual, x->wall_us, &text);
+    x->allowed = arena_str(scene->arena, text.len != 0 ? buf_str(&text) : STR("nothing"));
     buf_free(&text);
+    return x->allowed.ptr != NULL ? OK : fail(ERR_NOMEM, "not enough memory");
 }
 
 static bool
@@ -444,6 +403,13 @@ token_covers(const struct scene *scene)
         if (str_equal(bound->items[i], scene->resource->name))
             return true;
     return bound->n == 0;
+}
+
+static void
+refuse(struct explanation *x, struct str reason)
+{
+    x->verdict = (struct verdict){.kind = VERDICT_DENY};
+    x->reason = reason;
 }
 
 struct analysis {
@@ -462,92 +428,147 @@ analyze(void *arg)
     a->e = sql_analyze(a->text, a->context, a->arena, &a->facts);
 }
 
-/* What is wrong with the statement itself: as far as rules do not come into it. */
-static int
-refuse_statement(struct str why)
+/* What the rules say of each demand by itself. */
+static enum err
+decide_alone(const struct scene *scene, struct explanation *x)
 {
-    print_field("verdict:", STR("deny"));
-    print_field("rule:", STR("none"));
-    print_field("reason:", why);
-    return CLI_FAILED;
+    size_t n = x->facts->n_demands;
+    struct verdict *alone = arena_array(scene->arena, n + 1, sizeof(*alone));
+
+    if (alone == NULL)
+        return fail(ERR_NOMEM, "not enough memory");
+    for (size_t i = 0; i < n; i++) {
+        struct command one = {
+            .database = scene->database, .demands = &x->facts->demands[i], .n_demands = 1};
+
+        residual_decide(scene->residual, &one, x->wall_us, &alone[i]);
+    }
+    x->alone = alone;
+    return OK;
 }
 
-static int
-print_decision(const struct question *q, const struct scene *scene, const struct analysis *a)
+/* As the gate does: the rules, and then what protection makes of it. A mistake that the catalog
+ * shows is refused before that. */
+static enum err
+decide(const struct scene *scene, const struct analysis *a, struct explanation *x)
 {
     const struct sql_lineage *l = a->facts.lineage;
     struct command command = {.text = a->text,
                               .database = scene->database,
                               .demands = a->facts.demands,
                               .n_demands = a->facts.n_demands};
-    struct verdict v;
+    enum err e;
 
-    if (l != NULL && l->sqlstate.len > 0)
-        return refuse_statement(l->refusal);
+    x->facts = &a->facts;
+    x->lineage = l;
+    if ((e = decide_alone(scene, x)) != OK)
+        return e;
+    if (l != NULL && l->sqlstate.len > 0) {
+        refuse(x, l->refusal);
+        return OK;
+    }
     if (l != NULL) {
         command.protected_use = l->refusal;
+        command.protected_column = l->refused;
         command.masked = l->masked;
     }
-    residual_decide(scene->residual, &command, q->wall_us, &v);
-    verdict_protect(&v, &command);
-    print_verdict(&v);
-    if (v.kind == VERDICT_MODIFY)
-        print_field("masked:", command.masked);
-    print_limits(&v.limits);
-    if (v.kind != VERDICT_ALLOW && v.kind != VERDICT_MODIFY)
-        print_allowed(q, scene);
-    print_demands(q, scene, &command);
-    if (l != NULL && l->refusal.len == 0)
-        explain_print_lineage(l);
-    return v.kind == VERDICT_ALLOW || v.kind == VERDICT_MODIFY ? CLI_OK : CLI_FAILED;
+    residual_decide(scene->residual, &command, x->wall_us, &x->verdict);
+    verdict_protect(&x->verdict, &command);
+    x->reason = reason_of(&x->verdict);
+    /* Where protection refused, what the rules allow does not help. */
+    return explain_outcome(x) == EXPLAIN_REFUSED && !explain_is_by_protection(x)
+               ? describe_allowed(scene, x)
+               : OK;
 }
 
-/* Where columns are protected nothing is called allowed without the catalog. */
 static int
-explain_sql(const struct question *q, const struct scene *scene)
+print(const struct question *q, const struct explanation *x)
 {
+    static const int statuses[] = {
+        [EXPLAIN_RUNS] = CLI_OK, [EXPLAIN_REFUSED] = CLI_FAILED, [EXPLAIN_UNDECIDED] = CLI_USAGE};
+    struct buf json = buf_make(JSON_BYTES_MAX);
+
+    if (q->json)
+        explain_write_json(x, &json);
+    else
+        explain_print(stdout, x);
+    if (buf_ok(&json) != OK) {
+        buf_free(&json);
+        return complain(err_text());
+    }
+    fwrite(buf_str(&json).ptr, 1, json.len, stdout);
+    buf_free(&json);
+    return statuses[explain_outcome(x)];
+}
+
+/* Sets `names` up if that is needed; false: the question is wrong. */
+static bool
+consider_protection(const struct question *q, const struct scene *scene, struct names *names,
+                    struct explanation *x)
+{
+    if (scene->resource->n_protect == 0) {
+        if (q->catalog != NULL || q->search_path != NULL)
+            fprintf(stderr, "bulkhead explain: this resource protects no columns: lineage, "
+                            "--catalog and --search-path say nothing here\n");
+        return true;
+    }
+    x->protection = EXPLAIN_NOT_CONSIDERED;
+    if (find_catalog(q, scene, names) != OK) {
+        if (q->catalog != NULL)
+            fprintf(stderr, "bulkhead explain: %s\n", err_text());
+        fprintf(stderr, "bulkhead explain: columns are protected here: lineage needs the running "
+                        "gateway or --catalog FILE, and was not considered\n");
+        return true;
+    }
+    if (read_names(q, scene, names) != OK)
+        return false;
+    x->protection = EXPLAIN_CONSIDERED;
+    x->path = names->context.path;
+    x->missing_schemas = names->missing_schemas;
+    return true;
+}
+
+static int
+explain_sql(const struct question *q, const struct scene *scene, const struct explanation *asked)
+{
+    struct explanation x = *asked;
     struct analysis a = {.text = str_from(q->sql), .arena = scene->arena};
-    struct explain_catalog catalog = {0};
-    bool needs_catalog = scene->resource->n_protect > 0, has_catalog = false;
+    struct names names = {0};
     int status;
 
-    if (needs_catalog) {
-        has_catalog = explain_catalog_open(&catalog, q->catalog, q->config, scene->resource,
-                                           scene->database, q->search_path, scene->arena) == OK;
-        if (has_catalog)
-            a.context = &catalog.context;
-        else
-            print_field("protection:", str_from(err_text()));
+    if (!consider_protection(q, scene, &names, &x)) {
+        forget_names(&names);
+        return complain(err_text());
     }
+    a.context = x.protection == EXPLAIN_CONSIDERED ? &names.context : NULL;
     fiber_call_deep(analyze, &a);
-    status = a.e != OK ? refuse_statement(str_from(err_text())) : print_decision(q, scene, &a);
-    if (needs_catalog && !has_catalog) {
-        printf("\nColumns are protected here, and what that means for this statement was not "
-               "considered.\nStart the gateway, or give --catalog FILE.\n");
-        status = CLI_FAILED;
-    }
+    if (a.e != OK)
+        refuse(&x, str_from(err_text()));
+    status = a.e == OK && decide(scene, &a, &x) != OK ? complain(err_text()) : print(q, &x);
     if (a.e == OK)
         sql_lineage_release(a.facts.lineage);
-    explain_catalog_close(&catalog);
+    forget_names(&names);
     return status;
 }
 
 static int
 answer(const struct question *q, const struct scene *scene)
 {
-    print_scene(q, scene);
+    struct explanation x = {.principal = &scene->principal,
+                            .resource = scene->resource,
+                            .database = scene->database,
+                            .source = q->source,
+                            .wall_us = q->wall_us,
+                            .of_sql = q->sql != NULL};
+
     if (!token_covers(scene) || !residual_allows_anything(scene->residual)) {
-        print_field("verdict:", STR("deny"));
-        print_field("rule:", STR("none"));
-        print_field("reason:", token_covers(scene)
-                                   ? STR("no rule lets this principal use the resource")
-                                   : STR("the token is bound to other resources"));
-        return CLI_FAILED;
+        refuse(&x, token_covers(scene) ? STR("no rule lets this principal use the resource")
+                                       : STR("the token is bound to other resources"));
+        return print(q, &x);
     }
     if (q->sql != NULL)
-        return explain_sql(q, scene);
-    print_allowed(q, scene);
-    return CLI_OK;
+        return explain_sql(q, scene, &x);
+    return describe_allowed(scene, &x) == OK ? print(q, &x) : complain(err_text());
 }
 
 int

@@ -40,15 +40,3 @@ cli_options(int argc, char **argv, const char *usage, int n_words, const char **
     }
     return CLI_GO_ON;
 }
-
-void
-cli_print_padded(struct str text, int width)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-
-        putchar(c < 0x20 || c == 0x7f ? '?' : c);
-    }
-    if (width > 0)
-        printf("%*s ", text.len < (size_t)width ? width - (int)text.len : 0, "");
-}

@@ -4,8 +4,6 @@
 
 #include <stdbool.h>
 
-#include "base/str.h"
-
 enum { CLI_GO_ON = -1 };
 
 /* Reads --config FILE into `*config` (else the default), --json into `*json` (NULL: there is no
@@ -13,9 +11,5 @@ enum { CLI_GO_ON = -1 };
  * argv[optind]. Returns CLI_GO_ON, or the exit status. */
 int cli_options(int argc, char **argv, const char *usage, int n_words, const char **config,
                 bool *json);
-
-/* Prints text of other people without what could move the cursor of a terminal, then spaces up to
- * `width` and one more (0: none). */
-void cli_print_padded(struct str text, int width);
 
 #endif

@@ -17,13 +17,12 @@ flow_alloc(struct analysis *a, size_t n, size_t size)
 
 /* The first reason stays. */
 static void
-end(struct analysis *a, struct str refusal, struct str refused, struct str sqlstate)
+end(struct analysis *a, struct str refusal, struct str sqlstate)
 {
     if (a->failed)
         return;
     a->failed = true;
     a->refusal = refusal;
-    a->refused = refused;
     a->sqlstate = sqlstate;
 }
 
@@ -44,7 +43,7 @@ flow_refuse_because(struct analysis *a, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    end(a, format_text(a, format, arguments), STR(""), STR(""));
+    end(a, format_text(a, format, arguments), STR(""));
     va_end(arguments);
 }
 
@@ -54,7 +53,7 @@ flow_error(struct analysis *a, const char *sqlstate, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    end(a, format_text(a, format, arguments), STR(""), str_from(sqlstate));
+    end(a, format_text(a, format, arguments), str_from(sqlstate));
     va_end(arguments);
 }
 
@@ -79,17 +78,23 @@ taint_name(struct analysis *a, const struct taint *t)
 void
 flow_refuse(struct analysis *a, const struct taint *taint, const char *what)
 {
-    struct str name = taint_name(a, taint);
     char text[REFUSAL_MAX];
-    struct str kept;
+    struct str kept, use;
 
+    if (a->failed)
+        return;
+    (void)snprintf(text, sizeof(text), "%s%s%s%s", what, a->clause != NULL ? " (" : "",
+                   a->clause != NULL ? a->clause : "", a->clause != NULL ? ")" : "");
+    use = arena_str(a->arena, str_from(text));
+    a->refused = taint_name(a, taint);
+    a->use = use.ptr != NULL ? use : STR("?");
+    a->refused_rule = taint->rule;
     (void)snprintf(text, sizeof(text),
                    "column %.*s is protected: it may be selected as it is, and is then masked, but "
-                   "not be used in %s%s%s%s",
-                   STR_ARG(name), what, a->clause != NULL ? " (" : "",
-                   a->clause != NULL ? a->clause : "", a->clause != NULL ? ")" : "");
+                   "not be used in %.*s",
+                   STR_ARG(a->refused), STR_ARG(a->use));
     kept = arena_str(a->arena, str_from(text));
-    end(a, kept.ptr != NULL ? kept : STR("a protected column is used"), name, STR(""));
+    end(a, kept.ptr != NULL ? kept : STR("a protected column is used"), STR(""));
 }
 
 static bool

@@ -92,7 +92,8 @@ struct analysis {
     bool lookup;                  /* a comparison here may be a lookup */
 
     bool failed; /* refused; what follows does not matter any more */
-    struct str refusal, refused, sqlstate;
+    struct str refusal, refused, use, sqlstate;
+    const struct protect_rule *refused_rule;
     bool unknown_name;
 
     bool path_changed; /* by an earlier statement of the string */

@@ -617,6 +617,7 @@ keep_lineage(struct block *b, const struct sql_lineage *from)
     kept.outputs = outputs;
     kept.refusal = keep_str(b, from->refusal);
     kept.refused = keep_str(b, from->refused);
+    kept.use = keep_str(b, from->use);
     kept.sqlstate = keep_str(b, from->sqlstate);
     kept.masked = keep_str(b, from->masked);
     kept.views = keep_array(b, from->views, from->n_views, sizeof(uint32_t));
@@ -755,6 +756,8 @@ take_refusal(struct analysis *a, struct sql_lineage *l)
         return;
     l->refusal = a->refusal;
     l->refused = a->refused;
+    l->use = a->use;
+    l->refused_rule = a->refused_rule;
     l->sqlstate = a->sqlstate;
     l->unknown_name = a->unknown_name;
 }

@@ -96,6 +96,8 @@ struct sql_lineage {
     size_t n_outputs;
     /* A protected column is used as it may not be; empty: none is. `refused` names the column. */
     struct str refusal, refused;
+    struct str use;                          /* ends "may not be used in …"; with `refused` */
+    const struct protect_rule *refused_rule; /* the shield's, that protects it; NULL: no column */
     struct str sqlstate; /* of a refusal that is the server's own error: 42P01, …; else empty */
     bool unknown_name;   /* the refusal may be due to a catalog that is out of date */
     bool guarded; /* reads tables with protected columns: errors and notices may hold values */
