@@ -10,7 +10,8 @@
 
 enum { CONFIG_BYTES_MAX = 16 << 20 };
 
-/* Where a secret is; read only by the keeper. */
+/* Where a secret is; read only by the keeper, and those of the console, the store and what it
+ * reports to by control. */
 enum secret_source { SECRET_NONE, SECRET_FILE, SECRET_ENV, SECRET_LITERAL };
 struct config_secret {
     enum secret_source source;
@@ -99,6 +100,65 @@ struct config_resource {
     struct config_secret mask_key;
 };
 
+/* How people reach the console and prove who they are. */
+struct config_console {
+    struct str url;                     /* "https://gw.example.com:9443": begins links */
+    struct str login_issuer;            /* name of an issuer; empty: no login by OIDC */
+    struct str client_id;               /* of the console there */
+    struct config_secret client_secret; /* read by control; NONE: a public client */
+    struct str scopes;                  /* "openid profile email" */
+    struct str_list admins;             /* groups, globs: kill, revoke, legal holds */
+    struct str_list auditors;           /* groups, globs: ledger, recordings */
+    struct str_list viewers;            /* groups, globs: sessions, resources, policies */
+    unsigned session_seconds;           /* of a login */
+};
+
+enum config_store_kind { CONFIG_STORE_SQLITE, CONFIG_STORE_POSTGRESQL };
+struct config_store {
+    enum config_store_kind kind;
+    struct str path;       /* of the SQLite file; empty: "control.db" in the state directory */
+    struct str connection; /* libpq's, without a password */
+    struct config_secret password;
+};
+
+struct config_s3 {
+    struct str endpoint; /* "https://s3.example.com"; empty: recordings stay in their directory */
+    struct str bucket, region, prefix;
+    struct str ca; /* file; empty: the system's */
+    struct config_secret access_key, secret_key;
+};
+
+struct config_recordings {
+    struct str directory;   /* empty: nothing is recorded */
+    struct str public_key;  /* file, PEM: keys of recordings are wrapped to it */
+    struct str private_key; /* file, PEM, read by control alone; empty: viewing is offline */
+    unsigned retention_seconds;
+    struct config_s3 s3;
+};
+
+enum config_notify_kind { NOTIFY_WEBHOOK, NOTIFY_SLACK, NOTIFY_TEAMS, NOTIFY_EMAIL };
+
+/* A user of a chat who may decide there as a person of the identity provider. */
+struct config_chat_user {
+    struct str id;      /* the chat's: "U024BE7LHV" */
+    struct str subject; /* the provider's */
+};
+
+struct config_notification {
+    struct str name;
+    enum config_notify_kind kind;
+    struct str url; /* webhook, slack, teams; for email "smtp://host:25" or "smtps://" */
+    struct str ca;  /* file; empty: the system's */
+    struct config_secret
+        secret;             /* signs webhooks; verifies what Slack sends; the relay's password */
+    struct str user;        /* at the relay */
+    struct str from;        /* address */
+    struct str_list to;     /* addresses */
+    struct str_list events; /* of "approval", "decision", "break-glass"; empty: all */
+    const struct config_chat_user *users;
+    size_t n_users;
+};
+
 struct config {
     struct str path; /* of the file; relative paths in it were made relative to its folder */
     struct str state_directory;   /* keeper: local issuer's key, revocations */
@@ -122,6 +182,12 @@ struct config {
     size_t n_resources;
     const struct policy_rule *policies;
     size_t n_policies;
+    struct config_address console_listen; /* port 0: no console and no API */
+    struct config_console console;
+    struct config_store store;
+    struct config_recordings recordings;
+    const struct config_notification *notifications;
+    size_t n_notifications;
 };
 
 /* Collects what is wrong, as "file:line:column: error: text" lines with a hint each. */

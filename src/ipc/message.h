@@ -103,12 +103,75 @@ enum {
     TEXT(groups, 8192)                                                                             \
     TEXT(resource, 256)                                                                            \
     TEXT(database, 256)                                                                            \
-    TEXT(target, 4200) TEXT(client, 256) TEXT(policy_hash, 64) NUMBER(expires_us)
+    TEXT(target, 4200)                                                                             \
+    TEXT(client, 256) TEXT(policy_hash, 64) NUMBER(expires_us)                                     \
+        TEXT(chain, 4096) /* list: from the first principal to the acting one */                   \
+        TEXT(task, 256)   /* what for, as the token says; may be empty */                          \
+        TEXT(access, 64)  /* the grant of access under which it was opened; may be empty */
 #define IPC_SESSION_REFUSED(NUMBER, TEXT)                                                          \
     NUMBER(session)                                                                                \
     TEXT(resource, 256)                                                                            \
     TEXT(subject, 1024) TEXT(issuer, 256) TEXT(token_id, 1024) TEXT(reason, 1024)
-#define IPC_ADMIN_ACTION(NUMBER, TEXT) TEXT(actor, 256) TEXT(action, 64) TEXT(detail, 4096)
+#define IPC_ADMIN_ACTION(NUMBER, TEXT)   TEXT(actor, 256) TEXT(action, 64) TEXT(detail, 4096)
+
+/* A session that must ask humans says so to the keeper, which gives it and control the ends of a
+ * channel; again when that has broken, for control may have been restarted. */
+#define IPC_CONTROL_WANTED(NUMBER, TEXT) /* session → keeper */
+#define IPC_CONTROL_READY(NUMBER, TEXT)  /* keeper → session; fd, if `code` is OK */             \
+    NUMBER(code) TEXT(text, 1024)
+#define IPC_CONTROL_SESSION(NUMBER, TEXT) /* keeper → control; fd */ NUMBER(session)
+
+/* session → control. A HOLD is followed by as many HOLD_PARTs as its sizes need: the intent's frame
+ * (ipc/record.h), then the preview, a JSON text that may be empty. */
+#define IPC_HOLD(NUMBER, TEXT)                                                                     \
+    NUMBER(command)                                                                                \
+    TEXT(rule, 1024)                                                                               \
+    TEXT(policy_hash, 64)                                                                          \
+    TEXT(command_hash, 32)                                                                         \
+    TEXT(purpose, 1024)                                                                            \
+    NUMBER(in_transaction) NUMBER(wait_ms) NUMBER(frame_bytes) NUMBER(preview_bytes)
+#define IPC_HOLD_PART(NUMBER, TEXT)     NUMBER(command) TEXT(bytes, 20480)
+#define IPC_HOLD_WITHDRAW(NUMBER, TEXT) NUMBER(command)
+/* control → session. After a HOLD comes a HOLD_PENDING, unless it is decided at once. */
+#define IPC_HOLD_PENDING(NUMBER, TEXT)                                                             \
+    NUMBER(command) TEXT(request, 64) TEXT(url, 1024) TEXT(approvers, 1024) NUMBER(expires_us)
+#define IPC_HOLD_DECIDED(NUMBER, TEXT)                                                             \
+    NUMBER(command)                                                                                \
+    NUMBER(decision)                                                                               \
+    TEXT(request, 64) TEXT(by, 1024) TEXT(text, 4096) TEXT(command_hash, 32)
+
+/* control → keeper; VERIFY is answered by the VERIFIED of that number. `audience`: of the console's
+ * own client; empty: as the issuer's configuration says. */
+#define IPC_VERIFY(NUMBER, TEXT)        NUMBER(number) TEXT(audience, 256) TEXT(token, 16640)
+#define IPC_KILL(NUMBER, TEXT)          NUMBER(session) TEXT(actor, 256) TEXT(reason, 1024)
+#define IPC_REVOKE_ACCESS(NUMBER, TEXT) TEXT(access, 64) TEXT(reason, 1024)
+/* keeper → control */
+#define IPC_VERIFIED(NUMBER, TEXT)                                                                 \
+    NUMBER(number)                                                                                 \
+    NUMBER(code)                                                                                   \
+    TEXT(text, 1024)                                                                               \
+    TEXT(subject, 1024)                                                                            \
+    TEXT(issuer, 256)                                                                              \
+    TEXT(token_id, 1024)                                                                           \
+    TEXT(groups, 8192)                                                                             \
+    TEXT(chain, 4096) TEXT(name, 256) TEXT(email, 320) TEXT(nonce, 256) NUMBER(expires_us)
+/* keeper → control, answered by the ACCESS_ANSWER of that number: may this principal open a session
+ * on the resource, which by `rule` needs a grant of access? */
+#define IPC_ACCESS(NUMBER, TEXT)                                                                   \
+    NUMBER(number)                                                                                 \
+    TEXT(subject, 1024) TEXT(issuer, 256) TEXT(chain, 4096) TEXT(resource, 256) TEXT(rule, 1024)
+#define IPC_ACCESS_ANSWER(NUMBER, TEXT)                                                            \
+    NUMBER(number) NUMBER(code) TEXT(text, 1024) TEXT(access, 64) NUMBER(expires_us)
+
+/* control → ledger: what humans decided, about a session (0: none) or a grant of access. */
+#define IPC_APPROVAL(NUMBER, TEXT)                                                                 \
+    NUMBER(session)                                                                                \
+    TEXT(request, 64)                                                                              \
+    TEXT(event, 32) /* requested, approved, denied, overridden, expired, withdrawn, revoked */     \
+    TEXT(actor, 1024) TEXT(rule, 1024) TEXT(binding_hash, 64) TEXT(text, 4096)
+/* control ↔ ledger: a session watched live */
+#define IPC_WATCH(NUMBER, TEXT)      NUMBER(session) NUMBER(on)
+#define IPC_LIVE_EVENT(NUMBER, TEXT) NUMBER(session) TEXT(json, 20480)
 
 /* administrative socket: one request, then any number of lines, then the end */
 #define IPC_ADMIN_REQUEST(NUMBER, TEXT)                                                            \
@@ -154,7 +217,24 @@ enum {
     X(READ_BEGIN, read_begin)                                                                      \
     X(READ_END, read_end)                                                                          \
     X(CATALOG, catalog)                                                                            \
-    X(CATALOG_READY, catalog_ready)
+    X(CATALOG_READY, catalog_ready)                                                                \
+    X(CONTROL_WANTED, control_wanted)                                                              \
+    X(CONTROL_READY, control_ready)                                                                \
+    X(CONTROL_SESSION, control_session)                                                            \
+    X(HOLD, hold)                                                                                  \
+    X(HOLD_PART, hold_part)                                                                        \
+    X(HOLD_WITHDRAW, hold_withdraw)                                                                \
+    X(HOLD_PENDING, hold_pending)                                                                  \
+    X(HOLD_DECIDED, hold_decided)                                                                  \
+    X(VERIFY, verify)                                                                              \
+    X(KILL, kill)                                                                                  \
+    X(REVOKE_ACCESS, revoke_access)                                                                \
+    X(VERIFIED, verified)                                                                          \
+    X(ACCESS, access)                                                                              \
+    X(ACCESS_ANSWER, access_answer)                                                                \
+    X(APPROVAL, approval)                                                                          \
+    X(WATCH, watch)                                                                                \
+    X(LIVE_EVENT, live_event)
 
 enum ipc_type {
     IPC_TYPE_NONE,
@@ -182,6 +262,14 @@ union ipc_message {
 
 /* Values of IPC_PROVE.kind. */
 enum ipc_proof { IPC_PROOF_SCRAM_SHA_256, IPC_PROOF_MD5, IPC_PROOF_PASSWORD };
+
+/* Values of IPC_HOLD_DECIDED.decision. */
+enum ipc_decision {
+    IPC_DECISION_APPROVED,
+    IPC_DECISION_DENIED,  /* by a human, whose words `text` is */
+    IPC_DECISION_EXPIRED, /* nobody decided in time */
+    IPC_DECISION_FAILED,  /* it could not be asked; `text` says why */
+};
 
 /* Bits of IPC_GRANTED.flags. */
 enum ipc_grant_flag {

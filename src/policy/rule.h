@@ -63,11 +63,44 @@ struct limits {
     bool read_only;             /* effects read and session only, and so the target's session */
 };
 
+/* For what else an approval serves: nothing, or identical commands of the same session or task. */
+enum step_up_scope { STEP_UP_ONCE, STEP_UP_FOR_SESSION, STEP_UP_FOR_TASK };
+
+/* What approvers are shown of a command's effect before it runs: nothing, what the target's
+ * planner expects, or what came of running it in a transaction that is rolled back. */
+enum step_up_preview { PREVIEW_NONE, PREVIEW_ESTIMATE, PREVIEW_DRY_RUN };
+
+/* What humans must agree to, and who they are. */
+struct step_up {
+    struct str_list approver_groups;    /* globs */
+    struct str_list approver_subjects;  /* globs */
+    struct str_list break_glass_groups; /* globs; may approve alone, with a reason; empty: nobody */
+    unsigned approvals;                 /* distinct humans, at least 1 */
+    unsigned wait_seconds;
+    unsigned wait_in_transaction_seconds;
+    unsigned valid_seconds; /* how long an approval of another scope than ONCE serves */
+    bool reason_required;   /* approvers must say why */
+    enum step_up_scope scope;
+    enum step_up_preview preview;
+};
+
+/* When a rule is asked: for each command, or once when a session is opened. */
+enum rule_moment_kind { RULE_ON_COMMAND, RULE_ON_CONNECT };
+
+/* What is kept of a session beyond its commands; of several rules the most counts. */
+struct record_rule {
+    bool rows;                  /* what was delivered, after masking */
+    unsigned retention_seconds; /* of the recording; 0: the configuration's */
+};
+
 struct policy_rule {
     struct str name;
     enum verdict_kind verdict;
-    struct str message; /* for a refusal; may be empty */
+    enum rule_moment_kind on;
+    struct str message; /* for a refusal, and for what a DEFER demands; may be empty */
     struct limits limits;
+    struct step_up step_up; /* of a STEP_UP */
+    struct record_rule record;
 
     /* who */
     struct str_list subjects; /* globs */

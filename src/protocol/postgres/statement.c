@@ -37,8 +37,8 @@ summarise_changes(const struct sql_statement *s, struct pgfacts_summary *out)
     out->ends_transaction = out->ends_transaction || s->kind == SQL_COMMIT ||
                             s->kind == SQL_ROLLBACK || s->kind == SQL_ROLLBACK_TO;
     /* a prepared query, or that of a cursor or portal, may call set_config() */
-    out->changes_path = out->changes_path || s->kind == SQL_DISCARD_ALL ||
-                        s->kind == SQL_EXECUTE || s->kind == SQL_FETCH;
+    out->changes_path = out->changes_path || s->kind == SQL_DISCARD_ALL || s->kind == SQL_EXECUTE ||
+                        s->kind == SQL_FETCH;
     out->controls_transactions = out->controls_transactions || s->kind == SQL_BEGIN ||
                                  s->kind == SQL_COMMIT || s->kind == SQL_ROLLBACK;
     for (size_t i = 0; i < s->n_demands; i++) {
