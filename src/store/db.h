@@ -13,7 +13,7 @@ struct db;
 
 enum {
     DB_WAIT_MS = 2000,       /* for a connection, an answer, or a lock that another holds */
-    DB_PARAMS_MAX = 48,      /* of one statement */
+    DB_PARAMS_MAX = 64,      /* of one statement */
     DB_VALUE_MAX = 9 << 20,  /* bytes of one value, read or written */
     DB_STATEMENTS_MAX = 160, /* prepared and kept */
 };

@@ -51,6 +51,8 @@ enum err grants_of_access(struct db *db, struct str issuer, struct str subject, 
 /* Grants of access, newest first. */
 enum err grants_list(struct db *db, const struct grant_filter *filter, struct arena *arena,
                      struct grant_list *out);
+/* Those of access that were revoked and would not have expired yet. */
+enum err grants_revoked(struct db *db, int64_t now_us, struct arena *arena, struct grant_list *out);
 /* ERR_NOT_FOUND if it is revoked or expired already. */
 enum err grants_revoke(struct db *db, struct str id, int64_t now_us, struct str by,
                        struct str reason);
