@@ -51,6 +51,7 @@ struct command {
     struct str protected_use;    /* why the command may not run because of one; empty: it may */
     struct str protected_column; /* the one that `protected_use` is about */
     struct str masked;           /* those whose values will be masked: "public.t.c, public.t.d" */
+    struct str purpose;          /* what it says that it is for; empty: see the session's */
 };
 
 #endif
