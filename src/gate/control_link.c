@@ -81,7 +81,8 @@ control_link_close(struct control_link *c)
 {
     if (c == NULL)
         return;
-    c->said = NULL;
+    c->said = NULL; /* whoever listened may be gone */
+    c->connected = false;
     let_go(c);
     free(c);
 }

@@ -3,53 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/arena.h"
 #include "base/clock.h"
-#include "command/hash.h"
 #include "fiber/fiber.h"
 #include "gate/gate_open.h"
-#include "gate/hold.h"
-#include "ipc/record.h"
+#include "gate/gate_private.h"
 
-enum { POLICY_HASH_MAX = 64, END_TEXT_MAX = 512, FIRST_IN_FLIGHT = 16, IN_FLIGHT_MAX = 1 << 16, HOLD_TEXT_MAX = 16 << 10 };
+enum { FIRST_IN_FLIGHT = 16, IN_FLIGHT_MAX = 1 << 16, HOLD_TEXT_MAX = 16 << 10 };
 
-/* Rules that were given to the gate, from the keeper's newest to those that still have users. */
-struct edition {
-    struct edition *older;
-    uint64_t number;
-    size_t in_flight; /* commands admitted under it, without an outcome */
-    struct residual *residual;
-    struct arena *home;
-    const struct protection *protection;
-    char hash[POLICY_HASH_MAX];
-    size_t hash_len;
-};
-
-/* A command that was admitted and has no outcome yet. */
-struct in_flight {
-    uint64_t id; /* 0: free */
-    int64_t started_us;
-    struct edition *edition;
-};
-
-struct gate {
-    struct edition *newest;   /* by which the next command is decided */
-    struct edition *in_force; /* by which the last one was */
-    struct ledger_link *ledger;
-    uint64_t last_id;
-    uint64_t rows;               /* delivered */
-    struct in_flight *in_flight; /* by id modulo the size, a power of two */
-    size_t n_in_flight;
-    struct holds holds;
-    struct gate_holder holder; /* all NULL: there is none */
-    struct buf hold_text;      /* why the last one was refused */
-    enum gate_end end;
-    char end_text[END_TEXT_MAX];
-    struct fiber_condition ended;
-};
-
-static bool
-same_hash(const struct edition *a, const struct edition *b)
+bool
+gate_same_rules(const struct edition *a, const struct edition *b)
 {
     return a->hash_len == b->hash_len && memcmp(a->hash, b->hash, a->hash_len) == 0;
 }
@@ -150,7 +112,7 @@ gate_replace_rules(struct gate *g, const struct gate_rules *rules)
 {
     enum err e = add_edition(g, rules);
 
-    if (e == OK && !same_hash(g->newest, g->newest->older))
+    if (e == OK && !gate_same_rules(g->newest, g->newest->older))
         (void)holds_end(&g->holds, HOLD_POLICY_CHANGED);
     return e;
 }
@@ -171,6 +133,25 @@ uint64_t
 gate_edition(const struct gate *g)
 {
     return g->newest->number;
+}
+
+enum err
+gate_set_purpose(struct gate *g, struct str purpose)
+{
+    if (!purpose_is_fit(purpose))
+        return fail(ERR_INVALID, "%s", purpose_unfit);
+    if (purpose.len > 0)
+        memmove(g->purpose, purpose.ptr, purpose.len);
+    g->purpose_len = purpose.len;
+    return OK;
+}
+
+struct str
+gate_purpose(const struct gate *g, const struct command *command)
+{
+    if (command != NULL && command->purpose.len > 0)
+        return command->purpose;
+    return (struct str){g->purpose, g->purpose_len};
 }
 
 uint64_t
@@ -213,8 +194,8 @@ gate_wait_end(struct gate *g, int64_t deadline_ms, enum gate_end *end, struct st
 }
 
 /* Everything must stand before a command is even looked at. */
-static enum err
-check_open(struct gate *g)
+enum err
+gate_check_open(struct gate *g)
 {
     if (g->end != GATE_OPEN)
         return fail(ERR_UNAVAILABLE, "%s", g->end_text);
@@ -248,8 +229,8 @@ grow_in_flight(struct gate *g)
     return OK;
 }
 
-static enum err
-remember_start(struct gate *g, uint64_t id)
+enum err
+gate_remember_start(struct gate *g, uint64_t id)
 {
     enum err e;
 
@@ -268,8 +249,9 @@ index_of(const struct command *command, const struct demand *demand)
 }
 
 /* The record of the decision about `command`. */
-static struct record_intent
-intent_of(const struct gate *g, const struct command *command, const struct admission *admission)
+struct record_intent
+gate_intent_of(const struct gate *g, const struct command *command,
+               const struct admission *admission)
 {
     const struct verdict *verdict = &admission->verdict;
     bool denied = verdict->kind == VERDICT_DENY;
@@ -291,17 +273,18 @@ intent_of(const struct gate *g, const struct command *command, const struct admi
 }
 
 /* Writes the decision down; when it returns OK the record is out of our hands. */
-static enum err
-hand_over_intent(struct gate *g, const struct command *command, const struct admission *admission)
+enum err
+gate_hand_over_intent(struct gate *g, const struct command *command,
+                      const struct admission *admission)
 {
-    struct record_intent intent = intent_of(g, command, admission);
+    struct record_intent intent = gate_intent_of(g, command, admission);
 
     record_put_intent(ledger_link_frames(g->ledger), clock_wall_us(), &intent);
     return ledger_link_flush(g->ledger);
 }
 
-static void
-decide(const struct gate *g, const struct command *command, struct verdict *v)
+void
+gate_judge(const struct gate *g, const struct command *command, struct verdict *v)
 {
     struct decision_context context = {.wall_us = clock_wall_us(),
                                        .has_purpose = gate_purpose(g, command).len > 0};
@@ -311,372 +294,14 @@ decide(const struct gate *g, const struct command *command, struct verdict *v)
 }
 
 /* What was decided goes on, or is refused: without asking anybody. */
-static enum err
-conclude(struct gate *g, const struct command *command, struct admission *out)
+enum err
+gate_conclude(struct gate *g, const struct command *command, struct admission *out)
 {
     enum err e;
 
-    if (gate_runs(&out->verdict) && (e = remember_start(g, out->id)) != OK)
+    if (gate_runs(&out->verdict) && (e = gate_remember_start(g, out->id)) != OK)
         return e;
-    return hand_over_intent(g, command, out);
-}
-
-/* --- commands that humans are asked about ---------------------------------------------------- */
-
-/* One of them, from the verdict STEP_UP to what came of it. */
-struct stepping {
-    struct gate *g;
-    struct command command; /* with its context */
-    struct admission *out;
-    struct edition *edition; /* by which it stepped up; it stays while it is waited for */
-    unsigned char hash[COMMAND_HASH_BYTES];
-    bool in_transaction;
-    struct held *held;
-    struct buf context, frame, preview;
-};
-
-/* Refuses in words of the gate's own, which stay until the next command. */
-static void
-refuse(struct gate *g, enum hold_end why, struct str rule, struct admission *out)
-{
-    size_t at = g->hold_text.len;
-
-    buf_put_str(&g->hold_text, rule);
-    out->held = why;
-    out->verdict = (struct verdict){
-        .kind = VERDICT_DENY,
-        .message = {g->hold_text.ptr, at},
-        .rule = {g->hold_text.ptr + at, g->hold_text.len - at},
-    };
-    if (g->hold_text.failed) /* never in practice: it has room for all that can be said */
-        out->verdict.message = STR("this command was not approved");
-}
-
-/* Refuses before it was held: in one record. */
-static enum err
-refuse_unheld(struct stepping *s, enum hold_end why, const char *text)
-{
-    struct str rule = s->out->verdict.rule;
-    const struct demand *demand = s->out->verdict.demand;
-
-    buf_put_text(&s->g->hold_text, text);
-    refuse(s->g, why, rule, s->out);
-    s->out->verdict.demand = demand;
-    return hand_over_intent(s->g, &s->command, s->out);
-}
-
-/* Whether an approval of earlier is of this command, by the rules in force. */
-static bool
-is_approved(const struct stepping *s, const struct approval *approval)
-{
-    return approval != NULL && approval->edition != 0 &&
-           approval->edition == s->g->in_force->number &&
-           memcmp(approval->command_hash, s->hash, sizeof(s->hash)) == 0;
-}
-
-static size_t
-weight(const struct command *command)
-{
-    size_t bytes = command->text.len + command->context.len;
-
-    for (size_t i = 0; i < command->n_binds; i++)
-        bytes += command->binds[i].bytes.len;
-    return bytes;
-}
-
-static size_t
-weight_of_binds(const struct command *command)
-{
-    return weight(command) - command->text.len - command->context.len;
-}
-
-/* Whether the record shows all of the command to whoever is to judge it. */
-static enum err
-hash_whole(struct stepping *s)
-{
-    if (weight(&s->command) > HOLD_COMMAND_BYTES_MAX ||
-        weight_of_binds(&s->command) > RECORD_BINDS_SHOWN_MAX)
-        return fail(ERR_LIMIT, "it is larger than %d MiB, or its values than %d",
-                    HOLD_COMMAND_BYTES_MAX >> 20, RECORD_BINDS_SHOWN_MAX >> 20);
-    return command_hash(&s->command, s->hash);
-}
-
-static void
-record_answer(struct stepping *s, enum record_decision_kind kind, const struct hold_answer *answer)
-{
-    struct record_decision decision = {.command = s->out->id,
-                                       .decision = kind,
-                                       .request = answer->request,
-                                       .by = answer->by,
-                                       .text = answer->text,
-                                       .waited_us = answer->waited_us};
-
-    record_put_decision(ledger_link_frames(s->g->ledger), clock_wall_us(), &decision);
-}
-
-static enum record_decision_kind
-kind_of_record(enum hold_end end)
-{
-    switch (end) {
-    case HOLD_APPROVED:
-        return RECORD_APPROVED;
-    case HOLD_DENIED:
-        return RECORD_DENIED;
-    case HOLD_TIMED_OUT:
-        return RECORD_EXPIRED;
-    case HOLD_WITHDRAWN:
-    case HOLD_LEFT:
-        return RECORD_WITHDRAWN;
-    case HOLD_POLICY_CHANGED:
-        return RECORD_POLICY_CHANGED;
-    default:
-        return RECORD_FAILED;
-    }
-}
-
-/* [waits] Asks the approvers of one rule. */
-static enum err
-ask_step(struct stepping *s, const struct verdict_step *step, struct str message,
-         struct hold_answer *answer)
-{
-    struct gate *g = s->g;
-    struct hold_question question = {
-        .rule = step->rule,
-        .message = message,
-        .policy_hash = {s->edition->hash, s->edition->hash_len},
-        .command_hash = s->hash,
-        .purpose = gate_purpose(g, &s->command),
-        .in_transaction = s->in_transaction,
-        .wait_seconds =
-            s->in_transaction ? step->wait_in_transaction_seconds : step->wait_seconds,
-        .frame = buf_str(&s->frame),
-        .preview = buf_str(&s->preview),
-    };
-    enum err e = held_ask(s->held, &question, &g->holder, answer);
-    enum err flushed;
-
-    if (g->end != GATE_OPEN && answer->end != HOLD_DENIED) {
-        answer->end = HOLD_WITHDRAWN;
-        answer->text = str_from(g->end_text);
-    }
-    record_answer(s, kind_of_record(answer->end), answer);
-    flushed = ledger_link_flush(g->ledger);
-    if (e != OK)
-        return e;
-    if (answer->end != HOLD_APPROVED) {
-        hold_put_refusal(&question, answer, &g->hold_text);
-        refuse(g, answer->end, step->rule, s->out);
-    }
-    return flushed;
-}
-
-/* The fullest preview that one of the rules wants. */
-static enum step_up_preview
-preview_of(const struct verdict *v)
-{
-    enum step_up_preview most = PREVIEW_NONE;
-
-    for (size_t i = 0; i < v->n_steps; i++)
-        if (v->steps[i]->preview > most)
-            most = v->steps[i]->preview;
-    return most;
-}
-
-static void
-keep_request(struct approval *approval, struct str request)
-{
-    size_t n = request.len < HOLD_REQUEST_MAX ? request.len : HOLD_REQUEST_MAX;
-
-    memcpy(approval->request, request.ptr, n);
-    approval->request[n] = '\0';
-}
-
-/* [waits] The command is on record as held: has it looked at and asks all who must agree. */
-static enum err
-ask_all(struct stepping *s)
-{
-    const struct verdict verdict = s->out->verdict;
-    enum step_up_preview kind = preview_of(&verdict);
-    struct hold_answer answer = {.end = HOLD_NONE};
-    enum err e;
-
-    if (kind != PREVIEW_NONE &&
-        (e = s->g->holder.preview(s->g->holder.arg, &s->command, kind, &s->preview)) != OK) {
-        if (e == ERR_CANCELED) {
-            record_answer(s, RECORD_WITHDRAWN, &answer);
-            return e;
-        }
-        buf_reset(&s->preview);
-    }
-    for (size_t i = 0; i < verdict.n_steps; i++) {
-        e = ask_step(s, verdict.steps[i], verdict.message, &answer);
-        keep_request(&s->out->approval, answer.request);
-        s->out->request = str_from(s->out->approval.request);
-        if (e != OK || answer.end != HOLD_APPROVED)
-            return e;
-    }
-    s->out->held = HOLD_APPROVED;
-    return OK;
-}
-
-/* Whether it steps up for the same reasons as before. */
-static bool
-same_steps(const struct verdict *a, const struct verdict *b)
-{
-    if (b->kind != VERDICT_STEP_UP || a->n_steps != b->n_steps)
-        return false;
-    for (size_t i = 0; i < a->n_steps; i++)
-        if (!str_equal(a->steps[i]->rule, b->steps[i]->rule))
-            return false;
-    return true;
-}
-
-/* It was approved but may not run after all, for what has changed meanwhile: in the words of a rule
- * that denies it now, or else of ours. */
-static enum err
-refuse_late(struct stepping *s, const struct verdict *asked, const struct verdict *now)
-{
-    struct gate *g = s->g;
-    struct hold_answer answer = {.end = HOLD_POLICY_CHANGED, .request = s->out->request};
-
-    if (now->kind == VERDICT_DENY) {
-        s->out->verdict = *now;
-        s->out->held = HOLD_POLICY_CHANGED;
-        answer.text = now->message;
-    } else {
-        hold_put_refusal(NULL, &answer, &g->hold_text);
-        refuse(g, HOLD_POLICY_CHANGED, asked->steps[0]->rule, s->out);
-    }
-    record_answer(s, RECORD_POLICY_CHANGED, &answer);
-    return ledger_link_flush(g->ledger);
-}
-
-/* Decides once more what was approved, by the newest rules. */
-static enum err
-decide_again(struct stepping *s, const struct verdict *asked)
-{
-    struct gate *g = s->g;
-    struct verdict now;
-    bool changed;
-    enum err e;
-
-    if ((e = check_open(g)) != OK)
-        return e;
-    changed = !same_hash(g->in_force, s->edition);
-    decide(g, &s->command, &now);
-    if (now.kind == VERDICT_DENY || changed ||
-        !(gate_runs(&now) || same_steps(asked, &now)))
-        return refuse_late(s, asked, &now);
-    if (now.kind == VERDICT_STEP_UP) {
-        verdict_approve(&now);
-        verdict_protect(&now, &s->command);
-    }
-    s->out->verdict = now;
-    s->out->approval.edition = g->in_force->number;
-    memcpy(s->out->approval.command_hash, s->hash, sizeof(s->hash));
-    return gate_runs(&now) ? remember_start(g, s->out->id) : refuse_late(s, asked, &now);
-}
-
-/* [waits] Holds it: from its record to what became of it. */
-static enum err
-hold(struct stepping *s)
-{
-    struct gate *g = s->g;
-    const struct verdict asked = s->out->verdict;
-    struct record_intent intent = intent_of(g, &s->command, s->out);
-    enum err e;
-
-    s->frame = buf_make(RECORD_FRAME_MAX);
-    s->preview = buf_make(HOLD_PREVIEW_BYTES_MAX);
-    record_put_intent(&s->frame, clock_wall_us(), &intent);
-    buf_put_str(ledger_link_frames(g->ledger), buf_str(&s->frame));
-    if ((e = buf_ok(&s->frame)) != OK || (e = ledger_link_flush(g->ledger)) != OK)
-        return e;
-    if ((s->held = held_begin(&g->holds, s->out->id)) == NULL)
-        return fail(ERR_NOMEM, "no memory to hold a command");
-    e = ask_all(s);
-    held_free(s->held);
-    buf_free(&s->preview);
-    buf_free(&s->frame);
-    if (g->end != GATE_OPEN)
-        return fail(ERR_UNAVAILABLE, "%s", g->end_text);
-    return e == OK && s->out->held == HOLD_APPROVED ? decide_again(s, &asked) : e;
-}
-
-/* The same command was approved a moment ago, and goes on. */
-static enum err
-run_approved(struct stepping *s, const struct approval *approval)
-{
-    struct hold_answer answer = {.text = STR("approved before, as the same command")};
-    enum err e;
-
-    s->out->approval = *approval;
-    s->out->request = answer.request = str_from(s->out->approval.request);
-    s->out->held = HOLD_APPROVED;
-    verdict_approve(&s->out->verdict);
-    verdict_protect(&s->out->verdict, &s->command);
-    if ((e = conclude(s->g, &s->command, s->out)) != OK || !gate_runs(&s->out->verdict))
-        return e;
-    record_answer(s, RECORD_APPROVED, &answer);
-    return ledger_link_flush(s->g->ledger);
-}
-
-/* [waits] Once it is known where the command would run. */
-static enum err
-step_up(struct stepping *s, const struct approval *approval)
-{
-    char why[ERR_TEXT_MAX + 128];
-    struct gate *g = s->g;
-    enum err e;
-
-    e = g->holder.prepare(g->holder.arg, &s->command, &s->context, &s->in_transaction);
-    if (e == ERR_CANCELED)
-        return e;
-    if (e == ERR_DENIED) {
-        refuse(g, HOLD_SKIPPED, STR(""), s->out);
-        return OK;
-    }
-    if (e != OK) {
-        (void)snprintf(why, sizeof(why), "this command needs an approval, and what it means could "
-                                         "not be found out: %s", err_text());
-        return refuse_unheld(s, HOLD_UNAVAILABLE, why);
-    }
-    s->command.context = buf_str(&s->context);
-    if (g->end != GATE_OPEN)
-        return fail(ERR_UNAVAILABLE, "%s", g->end_text);
-    if (!same_hash(g->newest, s->edition)) /* what was found out about it is not true any more */
-        return refuse_unheld(s, HOLD_POLICY_CHANGED,
-                             "the policy changed while this command was looked at; send it again");
-    if ((e = hash_whole(s)) == ERR_LIMIT) {
-        (void)snprintf(why, sizeof(why), "this command is too large to be judged by a human: %s",
-                       err_text());
-        return refuse_unheld(s, HOLD_TOO_LARGE, why);
-    }
-    if (e != OK)
-        return e;
-    return is_approved(s, approval) ? run_approved(s, approval) : hold(s);
-}
-
-/* [waits] The verdict is STEP_UP: asks humans. */
-static enum err
-admit_stepping(struct gate *g, const struct command *command, const struct approval *approval,
-               struct admission *out)
-{
-    struct stepping s = {.g = g,
-                         .command = *command,
-                         .out = out,
-                         .edition = g->in_force,
-                         .context = buf_make(HOLD_COMMAND_BYTES_MAX)};
-    enum err e;
-
-    if (g->holder.held == NULL)
-        return refuse_unheld(&s, HOLD_UNAVAILABLE,
-                             "this command needs an approval, which cannot be asked for here");
-    s.edition->in_flight++;
-    e = step_up(&s, approval);
-    s.edition->in_flight--;
-    buf_free(&s.context);
-    return e;
+    return gate_hand_over_intent(g, command, out);
 }
 
 void
@@ -703,14 +328,14 @@ gate_admit_again(struct gate *g, const struct command *command, const struct app
 {
     enum err e;
 
-    if ((e = check_open(g)) != OK)
+    if ((e = gate_check_open(g)) != OK)
         return e;
     *out = (struct admission){.id = ++g->last_id};
-    decide(g, command, &out->verdict);
+    gate_judge(g, command, &out->verdict);
     if (out->verdict.kind != VERDICT_STEP_UP)
-        return conclude(g, command, out);
+        return gate_conclude(g, command, out);
     buf_reset(&g->hold_text);
-    return admit_stepping(g, command, approval, out);
+    return gate_step_up(g, command, approval, out);
 }
 
 enum err
@@ -724,9 +349,9 @@ gate_decide(struct gate *g, const struct command *command, struct verdict *out)
 {
     enum err e;
 
-    if ((e = check_open(g)) != OK)
+    if ((e = gate_check_open(g)) != OK)
         return e;
-    decide(g, command, out);
+    gate_judge(g, command, out);
     return OK;
 }
 
@@ -735,11 +360,11 @@ gate_refuse(struct gate *g, const struct command *command, struct str reason, st
 {
     enum err e;
 
-    if ((e = check_open(g)) != OK)
+    if ((e = gate_check_open(g)) != OK)
         return e;
     *out = (struct admission){.id = ++g->last_id,
                               .verdict = {.kind = VERDICT_DENY, .message = reason}};
-    return hand_over_intent(g, command, out);
+    return gate_hand_over_intent(g, command, out);
 }
 
 enum err

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "command/purpose.h"
+#include "fiber/fiber.h"
 #include "gate/hold.h"
 #include "gate/ledger_link.h"
 #include "ipc/record.h"
@@ -37,11 +38,11 @@ struct gate {
     uint64_t rows;               /* delivered */
     struct in_flight *in_flight; /* by id modulo the size, a power of two */
     size_t n_in_flight;
-    char purpose[PURPOSE_BYTES_MAX];
-    size_t purpose_len;
     struct holds holds;
     struct gate_holder holder; /* all NULL: there is none */
     struct buf hold_text;      /* why the last one was refused */
+    char purpose[PURPOSE_BYTES_MAX];
+    size_t purpose_len;
     enum gate_end end;
     char end_text[END_TEXT_MAX];
     struct fiber_condition ended;

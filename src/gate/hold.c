@@ -172,6 +172,7 @@ held_begin(struct holds *hs, uint64_t command)
         free(h);
         return NULL;
     }
+    h->request = h->url = h->approvers = h->by = h->text = STR("");
     h->command = command;
     h->all = hs;
     h->next = hs->first;

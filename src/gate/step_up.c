@@ -14,6 +14,7 @@ struct stepping {
     unsigned char hash[COMMAND_HASH_BYTES];
     bool in_transaction;
     struct held *held;
+    struct hold_answer answer; /* of the last who were asked */
     struct buf context, frame, preview;
 };
 
@@ -57,41 +58,37 @@ is_approved(const struct stepping *s, const struct approval *approval)
 }
 
 static size_t
-weight(const struct command *command)
+bytes_of_binds(const struct command *command)
 {
-    size_t bytes = command->text.len + command->context.len;
+    size_t bytes = 0;
 
     for (size_t i = 0; i < command->n_binds; i++)
         bytes += command->binds[i].bytes.len;
     return bytes;
 }
 
-static size_t
-weight_of_binds(const struct command *command)
-{
-    return weight(command) - command->text.len - command->context.len;
-}
-
 /* Whether the record shows all of the command to whoever is to judge it. */
 static enum err
 hash_whole(struct stepping *s)
 {
-    if (weight(&s->command) > HOLD_COMMAND_BYTES_MAX ||
-        weight_of_binds(&s->command) > RECORD_BINDS_SHOWN_MAX)
+    size_t binds = bytes_of_binds(&s->command);
+
+    if (binds > RECORD_BINDS_SHOWN_MAX ||
+        s->command.text.len + s->command.context.len + binds > HOLD_COMMAND_BYTES_MAX)
         return fail(ERR_LIMIT, "it is larger than %d MiB, or its values than %d",
                     HOLD_COMMAND_BYTES_MAX >> 20, RECORD_BINDS_SHOWN_MAX >> 20);
     return command_hash(&s->command, s->hash);
 }
 
 static void
-record_answer(struct stepping *s, enum record_decision_kind kind, const struct hold_answer *answer)
+record_answer(struct stepping *s, enum record_decision_kind kind)
 {
     struct record_decision decision = {.command = s->out->id,
                                        .decision = kind,
-                                       .request = answer->request,
-                                       .by = answer->by,
-                                       .text = answer->text,
-                                       .waited_us = answer->waited_us};
+                                       .request = s->answer.request,
+                                       .by = s->answer.by,
+                                       .text = s->answer.text,
+                                       .waited_us = s->answer.waited_us};
 
     record_put_decision(ledger_link_frames(s->g->ledger), clock_wall_us(), &decision);
 }
@@ -116,10 +113,21 @@ kind_of_record(enum hold_end end)
     }
 }
 
-/* [waits] Asks the approvers of one rule. */
+static void
+keep_request(struct stepping *s, struct str request)
+{
+    size_t n = request.len < HOLD_REQUEST_MAX ? request.len : HOLD_REQUEST_MAX;
+
+    if (n > 0)
+        memcpy(s->out->approval.request, request.ptr, n);
+    s->out->approval.request[n] = '\0';
+    s->out->request = str_from(s->out->approval.request);
+}
+
+/* [waits] Asks the approvers of one rule. What they say is recorded, unless it is for nothing
+ * because the rules are others now. */
 static enum err
-ask_step(struct stepping *s, const struct verdict_step *step, struct str message,
-         struct hold_answer *answer)
+ask_step(struct stepping *s, const struct verdict_step *step, struct str message)
 {
     struct gate *g = s->g;
     struct hold_question question = {
@@ -129,27 +137,25 @@ ask_step(struct stepping *s, const struct verdict_step *step, struct str message
         .command_hash = s->hash,
         .purpose = gate_purpose(g, &s->command),
         .in_transaction = s->in_transaction,
-        .wait_seconds =
-            s->in_transaction ? step->wait_in_transaction_seconds : step->wait_seconds,
+        .wait_seconds = s->in_transaction ? step->wait_in_transaction_seconds : step->wait_seconds,
         .frame = buf_str(&s->frame),
         .preview = buf_str(&s->preview),
     };
-    enum err e = held_ask(s->held, &question, &g->holder, answer);
-    enum err flushed;
+    enum err e = held_ask(s->held, &question, &g->holder, &s->answer), flushed;
 
-    if (g->end != GATE_OPEN && answer->end != HOLD_DENIED) {
-        answer->end = HOLD_WITHDRAWN;
-        answer->text = str_from(g->end_text);
-    }
-    record_answer(s, kind_of_record(answer->end), answer);
+    keep_request(s, s->answer.request);
+    s->out->held = s->answer.end;
+    if (e == OK && s->answer.end == HOLD_POLICY_CHANGED)
+        return OK;
+    if (g->end != GATE_OPEN && s->answer.end == HOLD_WITHDRAWN)
+        s->answer.text = str_from(g->end_text);
+    record_answer(s, kind_of_record(s->answer.end));
     flushed = ledger_link_flush(g->ledger);
-    if (e != OK)
-        return e;
-    if (answer->end != HOLD_APPROVED) {
-        hold_put_refusal(&question, answer, &g->hold_text);
-        refuse(g, answer->end, step->rule, s->out);
+    if (s->answer.end != HOLD_APPROVED) {
+        hold_put_refusal(&question, &s->answer, &g->hold_text);
+        refuse(g, s->answer.end, step->rule, s->out);
     }
-    return flushed;
+    return e == OK ? flushed : e;
 }
 
 /* The fullest preview that one of the rules wants. */
@@ -164,41 +170,30 @@ preview_of(const struct verdict *v)
     return most;
 }
 
-static void
-keep_request(struct approval *approval, struct str request)
-{
-    size_t n = request.len < HOLD_REQUEST_MAX ? request.len : HOLD_REQUEST_MAX;
-
-    memcpy(approval->request, request.ptr, n);
-    approval->request[n] = '\0';
-}
-
 /* [waits] The command is on record as held: has it looked at and asks all who must agree. */
 static enum err
 ask_all(struct stepping *s)
 {
     const struct verdict verdict = s->out->verdict;
     enum step_up_preview kind = preview_of(&verdict);
-    struct hold_answer answer = {.end = HOLD_NONE};
-    enum err e;
+    struct gate *g = s->g;
+    enum err e = OK;
 
-    if (kind != PREVIEW_NONE &&
-        (e = s->g->holder.preview(s->g->holder.arg, &s->command, kind, &s->preview)) != OK) {
-        if (e == ERR_CANCELED) {
-            record_answer(s, RECORD_WITHDRAWN, &answer);
-            return e;
-        }
+    if (kind != PREVIEW_NONE)
+        e = g->holder.preview(g->holder.arg, &s->command, kind, &s->preview);
+    if (e == ERR_CANCELED) {
+        record_answer(s, RECORD_WITHDRAWN);
+        return e;
+    }
+    if (e != OK)
         buf_reset(&s->preview);
+    e = OK;
+    for (size_t i = 0; e == OK && i < verdict.n_steps; i++) {
+        e = ask_step(s, verdict.steps[i], verdict.message);
+        if (s->out->held != HOLD_APPROVED)
+            break;
     }
-    for (size_t i = 0; i < verdict.n_steps; i++) {
-        e = ask_step(s, verdict.steps[i], verdict.message, &answer);
-        keep_request(&s->out->approval, answer.request);
-        s->out->request = str_from(s->out->approval.request);
-        if (e != OK || answer.end != HOLD_APPROVED)
-            return e;
-    }
-    s->out->held = HOLD_APPROVED;
-    return OK;
+    return e;
 }
 
 /* Whether it steps up for the same reasons as before. */
@@ -213,27 +208,28 @@ same_steps(const struct verdict *a, const struct verdict *b)
     return true;
 }
 
-/* It was approved but may not run after all, for what has changed meanwhile: in the words of a rule
+/* It may not run after all, approved or not, for what has changed meanwhile: in the words of a rule
  * that denies it now, or else of ours. */
 static enum err
 refuse_late(struct stepping *s, const struct verdict *asked, const struct verdict *now)
 {
     struct gate *g = s->g;
-    struct hold_answer answer = {.end = HOLD_POLICY_CHANGED, .request = s->out->request};
 
+    s->answer.end = HOLD_POLICY_CHANGED;
     if (now->kind == VERDICT_DENY) {
         s->out->verdict = *now;
         s->out->held = HOLD_POLICY_CHANGED;
-        answer.text = now->message;
+        s->answer.text = now->message;
     } else {
-        hold_put_refusal(NULL, &answer, &g->hold_text);
+        hold_put_refusal(NULL, &s->answer, &g->hold_text);
         refuse(g, HOLD_POLICY_CHANGED, asked->steps[0]->rule, s->out);
+        s->answer.text = s->out->verdict.message;
     }
-    record_answer(s, RECORD_POLICY_CHANGED, &answer);
+    record_answer(s, RECORD_POLICY_CHANGED);
     return ledger_link_flush(g->ledger);
 }
 
-/* Decides once more what was approved, by the newest rules. */
+/* Decides once more, by the newest rules. */
 static enum err
 decide_again(struct stepping *s, const struct verdict *asked)
 {
@@ -244,10 +240,9 @@ decide_again(struct stepping *s, const struct verdict *asked)
 
     if ((e = gate_check_open(g)) != OK)
         return e;
-    changed = !gate_same_rules(g->in_force, s->edition);
+    changed = s->out->held != HOLD_APPROVED || !gate_same_rules(g->in_force, s->edition);
     gate_judge(g, &s->command, &now);
-    if (now.kind == VERDICT_DENY || changed ||
-        !(gate_runs(&now) || same_steps(asked, &now)))
+    if (now.kind == VERDICT_DENY || changed || !(gate_runs(&now) || same_steps(asked, &now)))
         return refuse_late(s, asked, &now);
     if (now.kind == VERDICT_STEP_UP) {
         verdict_approve(&now);
@@ -259,47 +254,58 @@ decide_again(struct stepping *s, const struct verdict *asked)
     return gate_runs(&now) ? gate_remember_start(g, s->out->id) : refuse_late(s, asked, &now);
 }
 
-/* [waits] Holds it: from its record to what became of it. */
+/* [waits] Has humans asked, and does what they say. */
 static enum err
 hold(struct stepping *s)
 {
-    struct gate *g = s->g;
     const struct verdict asked = s->out->verdict;
-    struct record_intent intent = gate_intent_of(g, &s->command, s->out);
+    enum err e;
+
+    if ((s->held = held_begin(&s->g->holds, s->out->id)) == NULL)
+        return fail(ERR_NOMEM, "no memory to hold a command");
+    e = ask_all(s);
+    if (e == OK && s->g->end != GATE_OPEN)
+        e = fail(ERR_UNAVAILABLE, "%s", s->g->end_text);
+    if (e == OK && (s->out->held == HOLD_APPROVED || s->out->held == HOLD_POLICY_CHANGED))
+        e = decide_again(s, &asked);
+    held_free(s->held);
+    return e;
+}
+
+/* [waits] Puts it on record as held, and holds it. */
+static enum err
+record_and_hold(struct stepping *s)
+{
+    struct record_intent intent = gate_intent_of(s->g, &s->command, s->out);
     enum err e;
 
     s->frame = buf_make(RECORD_FRAME_MAX);
     s->preview = buf_make(HOLD_PREVIEW_BYTES_MAX);
     record_put_intent(&s->frame, clock_wall_us(), &intent);
-    buf_put_str(ledger_link_frames(g->ledger), buf_str(&s->frame));
-    if ((e = buf_ok(&s->frame)) != OK || (e = ledger_link_flush(g->ledger)) != OK)
-        return e;
-    if ((s->held = held_begin(&g->holds, s->out->id)) == NULL)
-        return fail(ERR_NOMEM, "no memory to hold a command");
-    e = ask_all(s);
-    held_free(s->held);
+    buf_put_str(ledger_link_frames(s->g->ledger), buf_str(&s->frame));
+    if ((e = buf_ok(&s->frame)) == OK && (e = ledger_link_flush(s->g->ledger)) == OK)
+        e = hold(s);
     buf_free(&s->preview);
     buf_free(&s->frame);
-    if (g->end != GATE_OPEN)
-        return fail(ERR_UNAVAILABLE, "%s", g->end_text);
-    return e == OK && s->out->held == HOLD_APPROVED ? decide_again(s, &asked) : e;
+    return e;
 }
 
 /* The same command was approved a moment ago, and goes on. */
 static enum err
 run_approved(struct stepping *s, const struct approval *approval)
 {
-    struct hold_answer answer = {.text = STR("approved before, as the same command")};
     enum err e;
 
     s->out->approval = *approval;
-    s->out->request = answer.request = str_from(s->out->approval.request);
+    s->out->request = str_from(s->out->approval.request);
     s->out->held = HOLD_APPROVED;
+    s->answer = (struct hold_answer){.request = s->out->request,
+                                     .text = STR("approved before, as the same command")};
     verdict_approve(&s->out->verdict);
     verdict_protect(&s->out->verdict, &s->command);
     if ((e = gate_conclude(s->g, &s->command, s->out)) != OK || !gate_runs(&s->out->verdict))
         return e;
-    record_answer(s, RECORD_APPROVED, &answer);
+    record_answer(s, RECORD_APPROVED);
     return ledger_link_flush(s->g->ledger);
 }
 
@@ -315,18 +321,22 @@ step_up(struct stepping *s, const struct approval *approval)
     if (e == ERR_CANCELED)
         return e;
     if (e == ERR_DENIED) {
+        buf_put_text(&g->hold_text, "what came before this command failed");
         refuse(g, HOLD_SKIPPED, STR(""), s->out);
         return OK;
     }
     if (e != OK) {
-        (void)snprintf(why, sizeof(why), "this command needs an approval, and what it means could "
-                                         "not be found out: %s", err_text());
+        (void)snprintf(why, sizeof(why),
+                       "this command needs an approval, and what it means could "
+                       "not be found out: %s",
+                       err_text());
         return refuse_unheld(s, HOLD_UNAVAILABLE, why);
     }
     s->command.context = buf_str(&s->context);
     if (g->end != GATE_OPEN)
         return fail(ERR_UNAVAILABLE, "%s", g->end_text);
-    if (!gate_same_rules(g->newest, s->edition)) /* what was found out about it is not true any more */
+    if (!gate_same_rules(g->newest,
+                         s->edition)) /* what was found out about it is not true any more */
         return refuse_unheld(s, HOLD_POLICY_CHANGED,
                              "the policy changed while this command was looked at; send it again");
     if ((e = hash_whole(s)) == ERR_LIMIT) {
@@ -336,13 +346,13 @@ step_up(struct stepping *s, const struct approval *approval)
     }
     if (e != OK)
         return e;
-    return is_approved(s, approval) ? run_approved(s, approval) : hold(s);
+    return is_approved(s, approval) ? run_approved(s, approval) : record_and_hold(s);
 }
 
 /* [waits] The verdict is STEP_UP: asks humans. */
 enum err
 gate_step_up(struct gate *g, const struct command *command, const struct approval *approval,
-               struct admission *out)
+             struct admission *out)
 {
     struct stepping s = {.g = g,
                          .command = *command,
@@ -360,4 +370,3 @@ gate_step_up(struct gate *g, const struct command *command, const struct approva
     buf_free(&s.context);
     return e;
 }
-
