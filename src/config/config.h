@@ -23,6 +23,9 @@ struct config_address {
     uint16_t port;   /* 0 for a Unix socket */
 };
 
+/* The protocol of the console's listener, which is in no list of them but in console_listen. */
+#define CONFIG_LISTEN_CONSOLE "console"
+
 struct config_listen {
     struct config_address address;
     struct str protocol;
