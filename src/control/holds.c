@@ -413,7 +413,7 @@ serve(void *arg)
 }
 
 void
-holds_end(struct control *c, struct live_session *s)
+holds_session_over(struct control *c, struct live_session *s)
 {
     struct hold_channel *h = s->channel;
 
@@ -438,7 +438,7 @@ holds_begin(struct control *c, uint64_t session, int channel)
         close(channel);
         return;
     }
-    holds_end(c, s);
+    holds_session_over(c, s);
     *h = (struct hold_channel){.control = c, .session = session, .channel = channel};
     if (fiber_start("hold", serve, h, NULL) != OK) {
         close(channel);
