@@ -2,10 +2,10 @@
  * each to its channel (configuration: `notifications`; docs/notifications.md).
  *
  * The approvals engine puts the rows into the outbox in the transaction that changes a request, one
- * for each channel, event and request: notify_wants() says for which channels. A row stays until its
- * receiver has accepted it, or a day has passed: nothing is lost with a process or a connection. What
- * was accepted while the answer got lost is sent again, under the same id, so that a receiver can
- * tell. A notification decides nothing; to approve twice is refused by the engine.
+ * for each channel, event and request: notify_wants() says for which channels. A row stays until
+ * its receiver has accepted it, or a day has passed: nothing is lost with a process or a
+ * connection. What was accepted while the answer got lost is sent again, under the same id, so that
+ * a receiver can tell. A notification decides nothing; to approve twice is refused by the engine.
  *
  * Everything here but what says "blocks" is for control's one thread. */
 #ifndef CONTROL_NOTIFY_H
@@ -13,7 +13,7 @@
 
 #include "config/config.h"
 
-struct db;
+struct db; /* store/db.h */
 struct notify;
 
 enum notify_event { NOTIFY_APPROVAL, NOTIFY_DECISION, NOTIFY_BREAK_GLASS, NOTIFY_EVENT_COUNT };
@@ -33,10 +33,10 @@ enum err notify_event_find(struct str name, enum notify_event *out);
  * `events` say. Pure. */
 bool notify_wants(const struct config_notification *channel, enum notify_event event);
 
-/* Reads the channels' secrets, and the certificates that they trust, so that the process may give up
- * its files afterwards. `config` must outlive it, or the next notify_reload(); `db` must outlive it.
- * `*out` is the caller's. ERR_NOT_FOUND, ERR_IO (a secret that cannot be read; err_text() names the
- * channel, never the secret), ERR_LIMIT, ERR_NOMEM. */
+/* Reads the channels' secrets, and the certificates that they trust, so that the process may give
+ * up its files afterwards; keeps nothing of `config`. `db` must outlive it. `*out` is the caller's.
+ * ERR_NOT_FOUND, ERR_IO (a secret that cannot be read), ERR_INVALID, ERR_DENIED (an address that
+ * must not be used): err_text() names the channel, never a secret; ERR_LIMIT, ERR_NOMEM. */
 enum err notify_new(const struct config *config, struct db *db, struct notify **out);
 
 /* [waits] Ends the fibers (a transfer that is under way is given up) and frees all. NULL is

@@ -59,7 +59,8 @@ struct slack_request {
 /* What to answer the HTTP request with. Slack shows people nothing of it; what they see is sent to
  * the message's response_url by notify's fibers. */
 struct slack_result {
-    unsigned status; /* 200; 400 unreadable; 401 not signed by Slack, or too old, or sent before; 503 */
+    unsigned
+        status; /* 200; 400 unreadable; 401 not signed by Slack, or too old, or sent before; 503 */
     const char *text; /* plain; static */
 };
 

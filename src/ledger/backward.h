@@ -17,8 +17,8 @@ struct backward_reader {
 struct backward_reader backward_from(int fd, uint64_t end);
 void backward_free(struct backward_reader *r);
 
-/* The line before, without its newline; valid until the next call. ERR_CLOSED at the beginning of the
- * file; ERR_LIMIT: longer than LINE_BYTES_MAX (do not go on); ERR_IO, ERR_NOMEM. */
+/* The line before, without its newline; valid until the next call. ERR_CLOSED at the beginning of
+ * the file; ERR_LIMIT: longer than LINE_BYTES_MAX (do not go on); ERR_IO, ERR_NOMEM. */
 enum err backward_previous(struct backward_reader *r, struct str *line);
 
 /* In the file: where the line that was passed last begins. */

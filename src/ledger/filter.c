@@ -68,7 +68,8 @@ ledger_time_shift(struct str time, bool latest, int64_t seconds, char out[LEDGER
     return true;
 }
 
-/* --- a record ----------------------------------------------------------------------------------- */
+/* --- a record -----------------------------------------------------------------------------------
+ */
 
 struct str
 ledger_member(const json_t *record, const char *key)
@@ -186,8 +187,8 @@ has_text(const json_t *value, struct str text)
     size_t i;
 
     if (json_is_string(value))
-        return contains_nocase(
-            (struct str){json_string_value(value), json_string_length(value)}, text);
+        return contains_nocase((struct str){json_string_value(value), json_string_length(value)},
+                               text);
     json_array_foreach(value, i, member)
     {
         if (has_text(member, text))
@@ -214,7 +215,8 @@ ledger_filter_matches(const struct ledger_filter *filter, const json_t *record)
            (filter->text.len == 0 || has_text(record, filter->text));
 }
 
-/* --- a line ------------------------------------------------------------------------------------- */
+/* --- a line -------------------------------------------------------------------------------------
+ */
 
 /* The longest run of the pattern that stands in a line as it is: without the globs' `*` and `?`
  * (unless it is `plain`), and nothing that JSON would escape. */

@@ -25,8 +25,8 @@ struct line {
  * is JSON is for a JSON parser. ERR_INVALID. */
 enum err line_read(struct str text, struct line *out);
 
-/* As line_read(), but looks at the head alone: `prev`, `hash` and `hashed` are not set. For lines that
- * may go on behind `text`. ERR_INVALID. */
+/* As line_read(), but looks at the head alone: `prev`, `hash` and `hashed` are not set. For lines
+ * that may go on behind `text`. ERR_INVALID. */
 enum err line_read_head(struct str text, struct line *out);
 
 /* Computes hashes, one after the other; NULL without memory. */

@@ -193,7 +193,8 @@ walk_bytes(const struct walk *w)
     return w->bytes;
 }
 
-/* --- finding a place --------------------------------------------------------------------------- */
+/* --- finding a place ---------------------------------------------------------------------------
+ */
 
 /* What is looked for: the first record that is not before it. */
 struct place {
@@ -243,8 +244,8 @@ next_line_start(int fd, uint64_t from, uint64_t end, char *scratch)
     return UINT64_MAX;
 }
 
-/* Where the file's first line begins that is not before the place; its size if all are. Whatever the
- * file holds, it ends; where lines are no records, it stays before them. */
+/* Where the file's first line begins that is not before the place; its size if all are. Whatever
+ * the file holds, it ends; where lines are no records, it stays before them. */
 static uint64_t
 bisect(int fd, uint64_t size, const struct place *place, char *scratch)
 {
@@ -365,8 +366,8 @@ walk_to_time(struct walk *w, struct str time, bool behind)
 {
     char shifted[LEDGER_TIME_BYTES];
 
-    if (!ledger_time_shift(time, behind, behind ? WALK_CLOCK_STEP_SECONDS : -WALK_CLOCK_STEP_SECONDS,
-                           shifted))
+    if (!ledger_time_shift(time, behind,
+                           behind ? WALK_CLOCK_STEP_SECONDS : -WALK_CLOCK_STEP_SECONDS, shifted))
         return fail(ERR_INVALID, "%.*s is no time", STR_ARG(time));
     return go_to(w, &(struct place){.by_time = true, .time = str_from(shifted), .behind = behind});
 }

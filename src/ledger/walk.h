@@ -13,8 +13,8 @@ enum { WALK_CLOCK_STEP_SECONDS = 3600 };
 
 struct walk;
 
-/* Takes a list of the files as they are now; begins before the first record. `*out` is the caller's.
- * ERR_NOT_FOUND: no ledger there; ERR_IO, ERR_NOMEM, ERR_LIMIT. */
+/* Takes a list of the files as they are now; begins before the first record. `*out` is the
+ * caller's. ERR_NOT_FOUND: no ledger there; ERR_IO, ERR_NOMEM, ERR_LIMIT. */
 enum err walk_open(const char *directory, struct walk **out);
 void walk_close(struct walk *w); /* NULL is allowed */
 
@@ -27,9 +27,10 @@ enum err walk_to_end(struct walk *w);
  * ERR_NOMEM. */
 enum err walk_to_time(struct walk *w, struct str time, bool behind);
 
-/* The next record, or the one before, with its head (line_read_head()); moves behind, or before, it.
- * `*text` is the whole line and lives, with `*line`, until the next call. ERR_CLOSED: there is none;
- * ERR_IO, ERR_NOMEM. */
+/* The next record, or the one before, with its head (line_read_head()); moves behind, or before,
+ * it.
+ * `*text` is the whole line and lives, with `*line`, until the next call. ERR_CLOSED: there is
+ * none; ERR_IO, ERR_NOMEM. */
 enum err walk_next(struct walk *w, struct str *text, struct line *line);
 enum err walk_previous(struct walk *w, struct str *text, struct line *line);
 
