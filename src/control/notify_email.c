@@ -34,12 +34,10 @@ notify_is_address(struct str address)
 static void
 put_encoded_words(struct buf *out, struct str text)
 {
-    for (bool first = true; text.len > 0; first = false) {
+    while (text.len > 0) {
         struct str word = notify_cut(text, WORD_BYTES_MAX);
 
-        if (!first)
-            buf_put_text(out, "\r\n ");
-        buf_put_text(out, "=?UTF-8?B?");
+        buf_put_text(out, "\r\n =?UTF-8?B?");
         encode_base64(out, word);
         buf_put_text(out, "?=");
         text = str_skip(text, word.len);
@@ -74,7 +72,7 @@ put_headers(const struct notification *n, struct str from, struct str_list to, i
     buf_put_text(&title,
                  n->event == NOTIFY_BREAK_GLASS ? "[Bulkhead] BREAK-GLASS " : "[Bulkhead] ");
     notify_title(n, &title);
-    buf_put_text(out, "\r\nSubject: ");
+    buf_put_text(out, "\r\nSubject:");
     put_encoded_words(out, buf_str(&title));
     buf_printf(out, "\r\nMessage-ID: <%.*s@bulkhead.invalid>\r\n", STR_ARG(n->id));
     buf_printf(out, "X-Bulkhead-Event: %s\r\n", notify_event_name(n->event));
