@@ -58,8 +58,7 @@ struct dry_run {
     bool incomplete;
 };
 
-/* --- the two sides
- * -------------------------------------------------------------------------------- */
+/* --- the two sides ----------------------------------------------------------------------- */
 
 static enum err
 parse_side(struct str text, struct str path, struct dry_run *d, struct buf *report,
@@ -112,8 +111,7 @@ parse_both(struct dry_run *d, const struct search_dry_run *run, struct buf *repo
     return e != OK ? e : parse_changed(d, run, report);
 }
 
-/* --- who, where, whence
- * ------------------------------------------------------------------------------ */
+/* --- who, where, whence ------------------------------------------------------------------ */
 
 static void
 free_situation(struct str key, void *value, void *arg)
@@ -251,8 +249,7 @@ find_situation(struct dry_run *d, const struct scene *scene, struct situation **
     return OK;
 }
 
-/* --- what
- * ------------------------------------------------------------------------------------------- */
+/* --- what -------------------------------------------------------------------------------- */
 
 static class_set
 read_classes(const json_t *fact)
@@ -332,8 +329,7 @@ read_time(struct str time)
     return (int64_t)timegm(&tm) * 1000000;
 }
 
-/* --- what changes
- * -------------------------------------------------------------------------------------- */
+/* --- what changes ------------------------------------------------------------------------ */
 
 static struct str
 shorten(struct str s)
@@ -473,8 +469,7 @@ read_ledger(struct dry_run *d, const char *directory, search_stop *stop)
     return e == ERR_CLOSED ? OK : e;
 }
 
-/* --- the answer
- * ------------------------------------------------------------------------------------------ */
+/* --- the answer -------------------------------------------------------------------------- */
 
 static void
 write_examples(const struct dry_run *d, struct json *j)

@@ -13,11 +13,12 @@
 
 enum {
     CLAIM_MAX = 32,
-    QUEUE_MAX = 8, /* of one channel; more of it go back to the outbox for a while */
-    LEASE_SECONDS = 120,
+    QUEUE_MAX = 64, /* of one channel; more of it go back to the outbox for a while */
+    LEASE_SECONDS = 60,
     LEASE_MARGIN_SECONDS = 20, /* a transfer fits into it */
     LOOK_MS = 1000,
     BUSY_SECONDS = 3,
+    REST_SECONDS_MAX = 3600, /* that a receiver may ask for */
     BACKOFF_FIRST_MS = 1000,
     BACKOFF_CHANNEL_MAX_MS = 5 * 60 * 1000,
     BACKOFF_ROW_MAX_MS = 30 * 60 * 1000,
@@ -92,8 +93,7 @@ backoff_us(uint64_t failures, int64_t max_ms)
     return (ms * 3 / 4 + (int64_t)(random % (uint32_t)(ms / 2 + 1))) * 1000;
 }
 
-/* --- jobs and lanes
- * ---------------------------------------------------------------------------------- */
+/* --- jobs and lanes ---------------------------------------------------------------------- */
 
 static void
 free_job(struct job *job)
@@ -148,6 +148,15 @@ take_first(struct lane *lane)
     return job;
 }
 
+/* Whether the channel failed lately, and is left alone. A clock that was set back does not make
+ * that longer than it may be. */
+static bool
+is_resting(const struct lane *lane, int64_t now_us)
+{
+    return lane->not_before_us > now_us &&
+           lane->not_before_us - now_us <= (int64_t)REST_SECONDS_MAX * 1000000;
+}
+
 static void
 complain(const char *what, const struct outbox_entry *entry)
 {
@@ -189,8 +198,30 @@ copy_entry(struct job *job, const struct outbox_entry *entry)
     return true;
 }
 
-/* What was claimed goes into its channel's lane, or back if it would only wait there. */
+/* Several, in one transaction: each alone would be a write to the disk. What is not put back comes
+ * again when its lease ends. */
 static void
+put_back_together(struct notify *n, const struct outbox_entry *entries, const int64_t *next_us,
+                  size_t count)
+{
+    enum err e = count == 0 ? OK : db_begin(n->db);
+
+    for (size_t i = 0; i < count && e == OK; i++) {
+        e = outbox_retry(n->db, entries[i].id, entries[i].attempts, next_us[i], entries[i].error);
+        if (e == ERR_NOT_FOUND) /* another's by now */
+            e = OK;
+    }
+    if (count > 0 && e == OK)
+        e = db_commit(n->db);
+    if (e == OK)
+        return;
+    log_warning("outbox", "problem=not_put_back error=%s", err_text());
+    db_rollback(n->db);
+}
+
+/* What was claimed goes into its channel's lane. When it is to come again, if it would only wait
+ * there; else 0. */
+static int64_t
 take_entry(struct notify *n, const struct outbox_entry *entry, int64_t now_us, int64_t lease_us)
 {
     struct lane *lane;
@@ -198,30 +229,47 @@ take_entry(struct notify *n, const struct outbox_entry *entry, int64_t now_us, i
 
     if (notify_channel_find(n->channels, entry->channel) == NULL) {
         abandon(n, entry, "no such channel in the configuration");
-        return;
+        return 0;
     }
-    if ((lane = find_lane(n, entry->channel)) == NULL || lane->n >= QUEUE_MAX) {
-        put_back(n, entry, now_us + BUSY_SECONDS * 1000000, entry->error);
-        return;
-    }
-    if (lane->not_before_us > now_us && lane->not_before_us - now_us < INT64_C(3600000000)) {
-        put_back(n, entry, lane->not_before_us + backoff_us(1, BACKOFF_FIRST_MS), entry->error);
-        return;
-    }
+    if ((lane = find_lane(n, entry->channel)) == NULL || lane->n >= QUEUE_MAX)
+        return now_us + BUSY_SECONDS * 1000000;
+    if (is_resting(lane, now_us))
+        return lane->not_before_us + backoff_us(1, BACKOFF_FIRST_MS);
     job = calloc(1, sizeof(*job));
     if (job == NULL || (job->arena = arena_new(JOB_ARENA_MAX)) == NULL || !copy_entry(job, entry)) {
         if (job != NULL)
             free_job(job);
-        return; /* its lease ends, and it comes again */
+        return 0; /* its lease ends, and it comes again */
     }
     job->lease_us = lease_us;
     *lane->last = job;
     lane->last = &job->next;
     lane->n++;
+    return 0;
 }
 
-/* --- one transfer
- * ------------------------------------------------------------------------------------ */
+/* A channel that fails rests: all that waits for it goes back. */
+static void
+empty_lane(struct notify *n, struct lane *lane)
+{
+    while (lane->first != NULL) {
+        struct outbox_entry entries[CLAIM_MAX];
+        struct job *jobs[CLAIM_MAX];
+        int64_t next_us[CLAIM_MAX];
+        size_t count = 0;
+
+        while (count < CLAIM_MAX && (jobs[count] = take_first(lane)) != NULL) {
+            entries[count] = jobs[count]->entry;
+            entries[count].error = STR("waits for the channel");
+            next_us[count++] = lane->not_before_us + backoff_us(1, BACKOFF_FIRST_MS);
+        }
+        put_back_together(n, entries, next_us, count);
+        for (size_t i = 0; i < count; i++)
+            free_job(jobs[i]);
+    }
+}
+
+/* --- one transfer ------------------------------------------------------------------------ */
 
 struct transfer {
     struct outbound outbound;
@@ -396,9 +444,7 @@ send_job(struct notify *n, struct job *job)
     notify_channels_release(channels);
 }
 
-/* --- fibers
- * ------------------------------------------------------------------------------------------------
- */
+/* --- fibers ------------------------------------------------------------------------------ */
 
 struct lane_fiber {
     struct notify *notify;
@@ -415,14 +461,11 @@ serve_lane(void *arg)
     struct job *job;
 
     while (!n->stopping && (job = take_first(lane)) != NULL) {
-        int64_t now_us = clock_wall_us();
-
-        if (lane->not_before_us > now_us) /* an earlier one failed */
-            put_back(n, &job->entry, lane->not_before_us + backoff_us(1, BACKOFF_FIRST_MS),
-                     STR("waits for the channel"));
-        else if (now_us + LEASE_MARGIN_SECONDS * 1000000 < job->lease_us)
+        if (clock_wall_us() + LEASE_MARGIN_SECONDS * 1000000 < job->lease_us)
             send_job(n, job);
         free_job(job);
+        if (is_resting(lane, clock_wall_us()))
+            empty_lane(n, lane);
     }
     lane->sending = false;
     n->sends--;
@@ -456,15 +499,22 @@ look(struct notify *n)
 {
     int64_t now_us = clock_wall_us(), lease_us = (int64_t)LEASE_SECONDS * 1000000;
     struct arena *arena = arena_new(CLAIM_MAX * (OUTBOX_PAYLOAD_MAX + 4096) + (1 << 20));
+    struct outbox_entry back[CLAIM_MAX];
+    int64_t back_us[CLAIM_MAX];
     struct outbox_list due = {0};
+    size_t n_back = 0;
     bool more = false;
 
     if (arena == NULL || outbox_claim(n->db, now_us, lease_us, CLAIM_MAX, arena, &due) != OK) {
         log_warning("outbox", "problem=not_readable error=%s", err_text());
         due.n = 0;
     }
-    for (size_t i = 0; i < due.n; i++)
-        take_entry(n, &due.items[i], now_us, now_us + lease_us);
+    for (size_t i = 0; i < due.n && i < CLAIM_MAX; i++) {
+        back_us[n_back] = take_entry(n, &due.items[i], now_us, now_us + lease_us);
+        if (back_us[n_back] != 0)
+            back[n_back++] = due.items[i];
+    }
+    put_back_together(n, back, back_us, n_back);
     more = due.n == CLAIM_MAX;
     arena_free(arena);
     if (clock_monotonic_ms() - n->pruned_ms > PRUNE_MS) {
@@ -563,8 +613,7 @@ notify_free(struct notify *n)
     free(n);
 }
 
-/* --- answers to Slack
- * ------------------------------------------------------------------------------------------- */
+/* --- answers to Slack -------------------------------------------------------------------- */
 
 struct answer {
     struct notify *notify;

@@ -45,8 +45,7 @@ notify_channel_find(const struct notify_channels *c, struct str name)
     return NULL;
 }
 
-/* --- reading a configuration
- * ----------------------------------------------------------------------- */
+/* --- reading a configuration ------------------------------------------------------------- */
 
 static enum err
 read_file(struct str path, struct buf *out)
@@ -215,8 +214,7 @@ notify_channels_read(const struct config *config, struct notify_channels **out)
     return e;
 }
 
-/* --- describing
- * ---------------------------------------------------------------------------------------- */
+/* --- describing -------------------------------------------------------------------------- */
 
 struct words {
     struct str *items;

@@ -8,8 +8,9 @@
 
 enum {
     ADDRESS_BYTES_MAX = 254,
-    WORD_BYTES_MAX = 45, /* in one encoded word: 60 characters of base64, 75 with what is around */
-    LINE_BYTES = 57,     /* 76 characters of base64 */
+    WORD_BYTES_MAX = 45,  /* in one encoded word: 60 characters of base64, 75 with what is around */
+    FIRST_BYTES_MAX = 36, /* behind the header's name */
+    LINE_BYTES = 57,      /* 76 characters of base64 */
     TEXT_BYTES_MAX = 16 << 10,
 };
 
@@ -34,10 +35,10 @@ notify_is_address(struct str address)
 static void
 put_encoded_words(struct buf *out, struct str text)
 {
-    while (text.len > 0) {
-        struct str word = notify_cut(text, WORD_BYTES_MAX);
+    for (bool first = true; text.len > 0; first = false) {
+        struct str word = notify_cut(text, first ? FIRST_BYTES_MAX : WORD_BYTES_MAX);
 
-        buf_put_text(out, "\r\n =?UTF-8?B?");
+        buf_put_text(out, first ? "=?UTF-8?B?" : "\r\n =?UTF-8?B?");
         encode_base64(out, word);
         buf_put_text(out, "?=");
         text = str_skip(text, word.len);
@@ -72,7 +73,7 @@ put_headers(const struct notification *n, struct str from, struct str_list to, i
     buf_put_text(&title,
                  n->event == NOTIFY_BREAK_GLASS ? "[Bulkhead] BREAK-GLASS " : "[Bulkhead] ");
     notify_title(n, &title);
-    buf_put_text(out, "\r\nSubject:");
+    buf_put_text(out, "\r\nSubject: ");
     put_encoded_words(out, buf_str(&title));
     buf_printf(out, "\r\nMessage-ID: <%.*s@bulkhead.invalid>\r\n", STR_ARG(n->id));
     buf_printf(out, "X-Bulkhead-Event: %s\r\n", notify_event_name(n->event));

@@ -59,7 +59,7 @@ bool notify_is_address(struct str address);
 enum err notify_webhook_sign(struct str secret, struct str id, int64_t timestamp_s, struct str body,
                              char out[NOTIFY_SIGNATURE_BYTES]);
 
-/* --- answers in Slack ----------------------------------------------------------------------- */
+/* --- answers in Slack -------------------------------------------------------------------- */
 
 /* To replace the message by one without buttons: the request as it is now. */
 void notify_slack_update(const struct notification *n, struct buf *out);

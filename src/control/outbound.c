@@ -99,8 +99,7 @@ outbound_origin(struct str url, struct buf *out)
     url_free(&u);
 }
 
-/* --- a transfer
- * ----------------------------------------------------------------------------------- */
+/* --- a transfer -------------------------------------------------------------------------- */
 
 struct transfer {
     const struct outbound *o;

@@ -48,8 +48,7 @@ struct said {
     uint64_t rows;
 };
 
-/* --- reading
- * -------------------------------------------------------------------------------------- */
+/* --- reading ----------------------------------------------------------------------------- */
 
 static void
 read_identity(struct str identity, struct said *said)
@@ -219,8 +218,7 @@ read_ledger(struct overview *o, const char *directory, search_stop *stop)
     return e == ERR_CLOSED ? OK : e;
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------- */
+/* --- writing ----------------------------------------------------------------------------- */
 
 struct edge_list {
     struct edge **items;
@@ -340,8 +338,7 @@ write_overview(struct overview *o, struct buf *out)
     return e != OK ? e : buf_ok(out);
 }
 
-/* --- the whole
- * -------------------------------------------------------------------------------------- */
+/* --- the whole --------------------------------------------------------------------------- */
 
 static enum err
 begin(struct overview *o, unsigned days, int64_t wall_us)

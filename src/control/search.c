@@ -225,8 +225,7 @@ search_ledger(const char *directory, const struct search_query *q, search_stop *
     return e != OK ? e : buf_ok(out);
 }
 
-/* --- one record
- * ----------------------------------------------------------------------------------- */
+/* --- one record -------------------------------------------------------------------------- */
 
 enum err
 search_record(const char *directory, uint64_t sequence, struct buf *out)
@@ -255,8 +254,7 @@ search_record(const char *directory, uint64_t sequence, struct buf *out)
     return e;
 }
 
-/* --- verify
- * --------------------------------------------------------------------------------------- */
+/* --- verify ------------------------------------------------------------------------------ */
 
 static void
 put_detail(struct buf *out, const struct verify_result *r, enum err e, const char *why)

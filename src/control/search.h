@@ -33,7 +33,7 @@ enum {
 /* Becomes true: give up soon (ERR_CANCELED). May be NULL everywhere. */
 typedef const atomic_bool search_stop;
 
-/* --- GET /v1/ledger ------------------------------------------------------------------------ */
+/* --- GET /v1/ledger ---------------------------------------------------------------------- */
 
 struct search_query {
     struct ledger_filter filter; /* zero: everything */
@@ -62,7 +62,7 @@ enum err search_ledger(const char *directory, const struct search_query *q, sear
  * above. */
 enum err search_record(const char *directory, uint64_t sequence, struct buf *out);
 
-/* --- GET /v1/ledger/export ------------------------------------------------------------------- */
+/* --- GET /v1/ledger/export --------------------------------------------------------------- */
 
 /* Oldest first, one record a line (application/x-ndjson), to be read piece by piece; `q->limit` of
  * 0 is no limit, `q->before` ends it. One thread at a time. */
@@ -74,7 +74,7 @@ enum err search_export_open(const char *directory, const struct search_query *q,
 enum err search_export_read(struct search_export *e, search_stop *stop, struct buf *out);
 void search_export_close(struct search_export *e); /* NULL is allowed */
 
-/* --- POST /v1/ledger/verify ------------------------------------------------------------------ */
+/* --- POST /v1/ledger/verify -------------------------------------------------------------- */
 
 /* Appends
  * {"ok":bool,"records":n,"files":n,"bytes":n,"head":"hash"|null,"first","last","admitted":n,

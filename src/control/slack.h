@@ -16,7 +16,7 @@ enum {
     SLACK_LOGIN_SECONDS_MAX = 12 * 3600,
 };
 
-/* --- reading: pure ------------------------------------------------------------------------- */
+/* --- reading: pure ----------------------------------------------------------------------- */
 
 enum slack_verb { SLACK_APPROVE, SLACK_DENY, SLACK_LINK /* the link button: nothing to do */ };
 
@@ -43,7 +43,7 @@ enum err slack_read(struct str body, struct arena *arena, struct slack_press *ou
  * `extra_origin` ("http://127.0.0.1:4711", the channel's own; empty: none). */
 bool slack_may_answer(struct str response_url, struct str extra_origin);
 
-/* --- acting -------------------------------------------------------------------------------- */
+/* --- acting ------------------------------------------------------------------------------ */
 
 struct slack_control {
     struct db *db;

@@ -10,8 +10,7 @@
 
 enum { ID_BYTES = 16, USER_BYTES_MAX = 64, NAME_BYTES_MAX = 256, URL_BYTES_MAX = 2048 };
 
-/* --- who sent it
- * ------------------------------------------------------------------------------------ */
+/* --- who sent it ------------------------------------------------------------------------- */
 
 static enum err
 sign(struct str secret, struct str timestamp, struct str body, struct buf *out)
@@ -78,8 +77,7 @@ slack_may_answer(struct str response_url, struct str extra_origin)
     return allowed;
 }
 
-/* --- what it says
- * -------------------------------------------------------------------------------------- */
+/* --- what it says ------------------------------------------------------------------------ */
 
 /* application/x-www-form-urlencoded: one value. */
 static enum err

@@ -258,8 +258,7 @@ test_a_statement_is_cut_between_characters(void **state)
     json_decref(message);
 }
 
-/* --- e-mail
- * ------------------------------------------------------------------------------------------ */
+/* --- e-mail ------------------------------------------------------------------------------ */
 
 static void
 test_no_text_gets_into_a_header_of_a_mail(void **state)
@@ -308,8 +307,7 @@ test_only_bare_addresses_are_addresses(void **state)
     assert_false(notify_is_address((struct str){"a\0@b", 4}));
 }
 
-/* --- signatures
- * -------------------------------------------------------------------------------------- */
+/* --- signatures -------------------------------------------------------------------------- */
 
 /* The example of the Standard Webhooks' own libraries. */
 static void
@@ -386,8 +384,7 @@ test_what_slack_did_not_sign_now_is_refused(void **state)
                      ERR_DENIED);
 }
 
-/* --- what Slack sends
- * ----------------------------------------------------------------------------------- */
+/* --- what Slack sends -------------------------------------------------------------------- */
 
 #define PRESS(action, value)                                                                       \
     "{\"type\":\"block_actions\",\"user\":{\"id\":\"U024BE7LHV\",\"username\":\"carol\"},"         \

@@ -180,8 +180,7 @@ remove_ledger(void **state)
     return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-/* --- asking
- * ---------------------------------------------------------------------------------------- */
+/* --- asking ------------------------------------------------------------------------------ */
 
 static void
 set(struct search_query *q, struct arena *arena, const char *key, const char *value)
@@ -485,8 +484,7 @@ test_verify_says_whole_and_broken(void **state)
     json_decref(answer);
 }
 
-/* --- ledgers that are not as they should be
- * ------------------------------------------------------------ */
+/* --- ledgers that are not as they should be ---------------------------------------------- */
 
 static void
 make_file(const char *where, const char *name, struct str bytes)
@@ -651,8 +649,7 @@ test_members_are_seen_as_a_parser_sees_them(void **state)
     buf_free(&scratch);
 }
 
-/* --- dry runs
- * ------------------------------------------------------------------------------------------ */
+/* --- dry runs ---------------------------------------------------------------------------- */
 
 #define CONFIG_HEAD                                                                                \
     "# a comment\n"                                                                                \
@@ -799,9 +796,7 @@ test_policies_are_replaced_wherever_they_stand(void **state)
     }
 }
 
-/* --- speed
- * ------------------------------------------------------------------------------------------------
- */
+/* --- speed ------------------------------------------------------------------------------- */
 
 /* `recent` has 20 ms for a live session, however large the ledger is. Set BULKHEAD_SLOW_TESTS to
  * measure on 1 GiB. */
