@@ -13,6 +13,7 @@
 #include "control/confine.h"
 #include "control/holds.h"
 #include "control/live.h"
+#include "control/notify.h"
 #include "net/tls.h"
 #include "store/session_index.h"
 #include "store/store.h"
@@ -247,6 +248,18 @@ open_approvals(struct control *c)
     return e;
 }
 
+/* Requests that are new or decided may have put messages into the outbox. */
+static void
+wake_notify(void *arg, enum control_topic topic, struct str id, struct str state)
+{
+    struct control *c = arg;
+
+    (void)id;
+    (void)state;
+    if (topic == CONTROL_APPROVAL)
+        notify_wake(c->notify);
+}
+
 /* [waits] Its clock. */
 static void
 tick(void *arg)
@@ -343,7 +356,7 @@ open_all(struct control *c)
         (e = name_node(c, folder)) != OK || (e = store_open(c->config, &c->db)) != OK ||
         (e = session_index_close_node(c->db, str_from(c->node), clock_wall_us(),
                                       STR("the gateway was restarted"))) != OK ||
-        (e = open_approvals(c)) != OK)
+        (e = open_approvals(c)) != OK || (e = notify_new(c->config, c->db, &c->notify)) != OK)
         return e;
     tls_prepare();
     tls_set_signer(true, control_sign, c);
@@ -355,9 +368,11 @@ start_all(struct control *c)
 {
     enum err e;
 
-    if ((e = fiber_start("approvals", tick, c, NULL)) == OK)
-        e = fiber_start("index", index_sessions, c, NULL);
-    return e;
+    if ((e = fiber_start("approvals", tick, c, NULL)) != OK ||
+        (e = fiber_start("index", index_sessions, c, NULL)) != OK ||
+        (e = notify_start(c->notify)) != OK)
+        return e;
+    return control_listen(c, wake_notify, c);
 }
 
 /* Tells the supervisor whether we run; if not, we end. */
