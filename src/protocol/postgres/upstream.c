@@ -348,7 +348,7 @@ admit(struct request *r, struct command *command, const struct pgstatement *stat
     enum err e = OK;
 
     *judgement = JUDGED_REFUSED;
-    if (statement != NULL && statement->n_uses > 0)
+    if ((e = pgpurpose_complete(r->s, command)) == OK && statement != NULL && statement->n_uses > 0)
         e = resolve(r->s, statement, 1, &demands);
     if (e == ERR_CANCELED) {
         free(demands.owned);
@@ -502,7 +502,9 @@ run(struct request *r, struct pgstatement *statement, const struct pgfacts_summa
     view = changes_context ? pgview_hold(answer->view) : NULL;
     note_effects(s, statement, summary, answer);
     entry = pgwait_next_entry(s);
-    if ((e = forward(r, answer)) == OK)
+    if ((e = forward(r, answer)) == OK && !s->skipping)
+        pgpurpose_change(s, &summary->purpose);
+    if (e == OK)
         e = wait_for_effects(s, answer, entry, changes_names || changes_context);
     if (e == OK && changes_context) {
         pgcontext_note_change(&s->context, summary);
@@ -641,6 +643,28 @@ refuse_mistake(struct request *r, const struct sql_lineage *lineage, struct str 
     return refuse_because(r, sqlstate, text, lineage->refusal);
 }
 
+/* What `command` says itself that it is for: in a comment, or by setting the session's purpose. */
+static enum err
+state_purpose(struct command *command, const struct sql_purpose *set)
+{
+    enum err e = sql_commented_purpose(command->text, &command->purpose);
+
+    if (e == OK && set->mistake != NULL)
+        return fail(ERR_INVALID, "%s", set->mistake);
+    if (e == OK && command->purpose.len == 0)
+        command->purpose = set->value;
+    return e;
+}
+
+static enum err
+refuse_purpose(struct request *r, struct str text)
+{
+    char reason[ERR_TEXT_MAX];
+
+    (void)snprintf(reason, sizeof(reason), "%s", err_text());
+    return refuse_because(r, "22023", text, str_from(reason));
+}
+
 /* The messages. */
 
 /* [waits] A string of statements whose facts are known. */
@@ -691,14 +715,19 @@ serve_query(struct request *r)
     pgfacts_summarise(facts, &summary);
     command.demands = facts->demands;
     command.n_demands = facts->n_demands;
-    if (summary.n_uses > 0) { /* looking up what it runs may need the cache for other statements */
+    if (summary.n_uses > 0 || summary.purpose.change != SQL_PURPOSE_KEPT) {
+        /* looking up what it runs may need the cache for other statements */
         statement = pgstatement_new(facts, command.text, STR(""), s->context.generation);
         if (statement == NULL)
             return pgsession_fatal(s, fail(ERR_NOMEM, "no memory for a statement"), "53200");
         command.demands = statement->demands;
+        summary.purpose = statement->summary.purpose;
     }
     lineage = sql_lineage_hold(facts->lineage);
-    e = run_query(r, &command, statement, lineage, &summary);
+    if (state_purpose(&command, &summary.purpose) == OK)
+        e = run_query(r, &command, statement, lineage, &summary);
+    else
+        e = refuse_purpose(r, command.text);
     sql_lineage_release(lineage);
     if (statement != NULL)
         pgobject_release(&statement->object);
@@ -784,7 +813,9 @@ serve_parse(struct request *r)
     command.text = parse.text;
     command.demands = statement->demands;
     command.n_demands = statement->n_demands;
-    if (!summary.empty)
+    if (state_purpose(&command, &statement->summary.purpose) != OK)
+        e = refuse_purpose(r, command.text), judgement = JUDGED_REFUSED;
+    else if (!summary.empty && (e = pgpurpose_complete(s, &command)) == OK)
         e = judge_parse(r, &command, &judgement);
     if (e == OK && judgement == JUDGED_ALLOWED)
         e = forward_parse(r, &parse, statement);
@@ -828,6 +859,8 @@ command_of(const struct pgsession *s, const struct pgportal *portal)
 
     describe_protection(portal->view != NULL ? portal->view->lineage : portal->statement->lineage,
                         &command);
+    err_ignore(
+        state_purpose(&command, &portal->statement->summary.purpose)); /* Parse had it right */
     return command;
 }
 
