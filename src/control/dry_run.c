@@ -288,6 +288,7 @@ read_command(struct dry_run *d, const json_t *record, struct command *out)
 
     *out = (struct command){.text = ledger_member(record, "statement"),
                             .database = ledger_member(record, "database"),
+                            .purpose = ledger_member(record, "purpose"),
                             .masked = ledger_member(record, "masked"),
                             .protected_column = ledger_member(record, "protected")};
     if (out->protected_column.len > 0)
@@ -313,7 +314,10 @@ static void
 decide(const struct residual *residual, const struct command *command, int64_t wall_us,
        struct verdict *out)
 {
-    residual_decide(residual, command, wall_us, out);
+    const struct decision_context context = {.wall_us = wall_us,
+                                             .has_purpose = command->purpose.len > 0};
+
+    residual_decide(residual, command, &context, out);
     verdict_protect(out, command);
 }
 
