@@ -14,6 +14,7 @@
 #include "control/holds.h"
 #include "control/live.h"
 #include "control/notify.h"
+#include "control/search_live.h"
 #include "net/tls.h"
 #include "store/session_index.h"
 #include "store/store.h"
@@ -372,6 +373,7 @@ start_all(struct control *c)
         (e = fiber_start("index", index_sessions, c, NULL)) != OK ||
         (e = notify_start(c->notify)) != OK)
         return e;
+    c->recent = search_live_recent;
     return control_listen(c, wake_notify, c);
 }
 
