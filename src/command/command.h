@@ -47,6 +47,8 @@ struct command {
     size_t n_demands;
     const struct bind_value *binds;
     size_t n_binds;
+    /* Why the agent says that it does this; empty: it does not say. */
+    struct str purpose;
     /* What the analysis found about protected columns; texts for people. */
     struct str protected_use;    /* why the command may not run because of one; empty: it may */
     struct str protected_column; /* the one that `protected_use` is about */

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "command/purpose.h"
 #include "fiber/fiber.h"
 #include "gate/gate_open.h"
 #include "ipc/record.h"
@@ -38,6 +39,8 @@ struct gate {
     uint64_t rows;               /* delivered */
     struct in_flight *in_flight; /* by id modulo the size, a power of two */
     size_t n_in_flight;
+    char purpose[PURPOSE_BYTES_MAX];
+    size_t purpose_len;
     enum gate_end end;
     char end_text[END_TEXT_MAX];
     struct fiber_condition ended;
@@ -153,6 +156,25 @@ uint64_t
 gate_edition(const struct gate *g)
 {
     return g->newest->number;
+}
+
+enum err
+gate_set_purpose(struct gate *g, struct str purpose)
+{
+    if (!purpose_is_fit(purpose))
+        return fail(ERR_INVALID, "%s", purpose_unfit);
+    if (purpose.len > 0)
+        memmove(g->purpose, purpose.ptr, purpose.len);
+    g->purpose_len = purpose.len;
+    return OK;
+}
+
+struct str
+gate_purpose(const struct gate *g, const struct command *command)
+{
+    if (command != NULL && command->purpose.len > 0)
+        return command->purpose;
+    return (struct str){g->purpose, g->purpose_len};
 }
 
 uint64_t
@@ -275,7 +297,10 @@ hand_over_intent(struct gate *g, const struct command *command, const struct adm
 static void
 decide(const struct gate *g, const struct command *command, struct verdict *v)
 {
-    residual_decide(g->in_force->residual, command, clock_wall_us(), v);
+    struct decision_context context = {.wall_us = clock_wall_us(),
+                                       .has_purpose = gate_purpose(g, command).len > 0};
+
+    residual_decide(g->in_force->residual, command, &context, v);
     verdict_protect(v, command);
 }
 

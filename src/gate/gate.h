@@ -79,6 +79,15 @@ uint64_t gate_edition(const struct gate *g);
 /* Whether no command that writes can run: residual_is_read_only(). */
 bool gate_is_read_only(const struct gate *g);
 
+/* Sets what the session says that it does all of this for, until the next call; copied. Empty: no
+ * purpose. A protocol calls it when the client says so, and knows how long that holds.
+ * ERR_INVALID (purpose_is_fit() says no): it stays as it was. */
+enum err gate_set_purpose(struct gate *g, struct str purpose);
+
+/* What `command` (NULL: any that says nothing itself) is for: its own words, or else the session's.
+ * Borrows from them; empty: nobody said. */
+struct str gate_purpose(const struct gate *g, const struct command *command);
+
 /* The budget of the whole session: how many rows may still be delivered under these limits,
  * UINT64_MAX if there is no such limit. A protocol counts rows as it delivers them, under whatever
  * limits. */
