@@ -6,6 +6,7 @@
 #include "base/encode.h"
 #include "recording/event.h"
 #include "recording/format.h"
+#include "recording/types.h"
 
 enum {
     PENDING_MAX = 65536,
@@ -236,27 +237,12 @@ put_not_run(struct script *s, struct str text, const char *why)
     return flush(s);
 }
 
-/* Types whose names need no catalog. */
 static const char *
 type_name(uint64_t oid)
 {
-    static const struct {
-        uint64_t oid;
-        const char *name;
-    } types[] = {
-        {16, "boolean"},     {17, "bytea"},         {18, "\"char\""},    {19, "name"},
-        {20, "bigint"},      {21, "smallint"},      {23, "integer"},     {25, "text"},
-        {26, "oid"},         {114, "json"},         {700, "real"},       {701, "double precision"},
-        {1042, "char"},      {1043, "varchar"},     {1082, "date"},      {1083, "time"},
-        {1114, "timestamp"}, {1184, "timestamptz"}, {1186, "interval"},  {1700, "numeric"},
-        {2950, "uuid"},      {3802, "jsonb"},       {1007, "integer[]"}, {1016, "bigint[]"},
-        {1009, "text[]"},    {1015, "varchar[]"},
-    };
+    const char *name = recording_type_name(oid);
 
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        if (types[i].oid == oid)
-            return types[i].name;
-    return "unknown";
+    return name != NULL ? name : "unknown";
 }
 
 static void
