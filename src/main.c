@@ -15,6 +15,7 @@ static const struct {
     {"check", cli_check, "check a configuration file"},
     {"explain", cli_explain, "say what an identity may do, and which rule says so"},
     {"token", cli_token, "issue and revoke tokens of the local issuer"},
+    {"login-link", cli_login_link, "print a link that logs into the console once"},
     {"audit", cli_audit, "list, show, follow and verify the ledger"},
     {"status", cli_status, "show the state of a running gateway"},
     {"sessions", cli_sessions, "list the sessions of a running gateway"},

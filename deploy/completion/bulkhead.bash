@@ -27,14 +27,14 @@ _bulkhead()
         mapfile -t COMPREPLY < <(compgen -W 'allow deny' -- "$cur")
         return
         ;;
-    --resource | --subject | --group | --issuer | --database | --source | --at | --sql | --search-path | --ttl | \
+    --resource | --subject | --group | --issuer | --database | --source | --at | --sql | --search-path | --ttl | --actor | --task | \
         --session | --since | --until | --limit)
         return
         ;;
     esac
 
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words='serve check explain token audit status sessions kill catalog schema --help --version'
+        words='serve check explain token login-link audit status sessions kill catalog schema --help --version'
     else
         case $command in
         serve | check | status | kill) words='--config --help' ;;
@@ -47,11 +47,12 @@ _bulkhead()
             if [ "$COMP_CWORD" -eq 2 ]; then
                 words='issue revoke keys'
             elif [ "${COMP_WORDS[2]}" = issue ]; then
-                words='--subject --group --resource --ttl --config --help'
+                words='--subject --group --resource --actor --task --ttl --config --help'
             else
                 words='--config --help'
             fi
             ;;
+        login-link) words='--subject --group --config --help' ;;
         audit)
             if [ "$COMP_CWORD" -eq 2 ]; then
                 words='list show follow verify'

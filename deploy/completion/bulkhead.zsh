@@ -20,6 +20,7 @@ _bulkhead() {
         local -a commands=(
             'serve:run the gateway in the foreground' 'check:check a configuration file'
             'explain:say what an identity may do' 'token:issue and revoke tokens'
+            'login-link:print a link that logs into the console once'
             'audit:list, show, follow and verify the ledger' 'status:show the state of a gateway'
             'sessions:list the sessions' 'kill:end a session'
             'catalog:read the catalog of a database'
@@ -32,7 +33,9 @@ _bulkhead() {
     token)
         (( CURRENT == 3 )) && { compadd issue revoke keys; return }
         _arguments '2:verb:' $config '--subject[who]:name:' '*--group[group]:name:' \
-            '*--resource[only this one]:name:' '--ttl[life]:time:' ;;
+            '*--resource[only this one]:name:' '--ttl[life]:time:' \
+            '*--actor[who acts]:name:' '--task[what for]:name:' ;;
+    login-link) _arguments $config '--subject[who]:name:' '*--group[group]:name:' ;;
     audit)
         (( CURRENT == 3 )) && { compadd list show follow verify; return }
         _arguments '2:verb:' '3::record or session:' $filters $config ;;

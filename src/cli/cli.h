@@ -13,6 +13,7 @@ int cli_explain(int argc, char **argv);
 int cli_schema(int argc, char **argv);
 int cli_token(int argc, char **argv);
 int cli_audit(int argc, char **argv);
+int cli_login_link(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_sessions(int argc, char **argv);
 int cli_kill(int argc, char **argv);

@@ -8,6 +8,7 @@
 
 static const char usage[] =
     "usage: bulkhead token issue --subject S [--group G]... [--resource R]... [--ttl 15m]\n"
+    "                            [--actor A]... [--task T]\n"
     "       bulkhead token revoke TOKEN-ID\n"
     "       bulkhead token keys\n"
     "\n"
@@ -18,6 +19,9 @@ static const char usage[] =
     "  --subject S     who the agent is\n"
     "  --group G       a group that it is in; may be repeated\n"
     "  --resource R    the token is for this resource alone; may be repeated\n"
+    "  --actor A       who acts for S; repeated, each acts for the one before, and the last one\n"
+    "                  holds the token (RFC 8693 'act')\n"
+    "  --task T        the task that the token is for: approvals can be good for all of it\n"
     "  --ttl TIME      how long it is valid: 90s, 15m, 8h; default 15m\n"
     "  --config FILE   the running gateway's configuration; default: $BULKHEAD_CONFIG,\n"
     "                  /etc/bulkhead/bulkhead.yaml\n"
@@ -25,7 +29,7 @@ static const char usage[] =
     "TOKEN-ID is the token's 'jti' claim; 'bulkhead audit list --type session_opened' shows\n"
     "it for every session.\n";
 
-enum { LIST_BYTES_MAX = 8192, DEFAULT_TTL_SECONDS = 15 * 60 };
+enum { LIST_BYTES_MAX = 8192, ACTORS_BYTES_MAX = 4096, DEFAULT_TTL_SECONDS = 15 * 60 };
 
 struct arguments {
     struct ipc_admin_request request;
@@ -33,6 +37,7 @@ struct arguments {
     bool help;
     struct buf groups;
     struct buf resources;
+    struct buf actors;
 };
 
 static void
@@ -70,6 +75,8 @@ parse_options(int argc, char **argv, struct arguments *a)
     static const struct option options[] = {{"subject", required_argument, NULL, 's'},
                                             {"group", required_argument, NULL, 'g'},
                                             {"resource", required_argument, NULL, 'r'},
+                                            {"actor", required_argument, NULL, 'a'},
+                                            {"task", required_argument, NULL, 'k'},
                                             {"ttl", required_argument, NULL, 't'},
                                             {"config", required_argument, NULL, 'c'},
                                             {"help", no_argument, NULL, 'h'},
@@ -83,6 +90,10 @@ parse_options(int argc, char **argv, struct arguments *a)
             add_item(&a->groups, optarg);
         else if (option == 'r')
             add_item(&a->resources, optarg);
+        else if (option == 'a')
+            add_item(&a->actors, optarg);
+        else if (option == 'k')
+            a->request.task = str_from(optarg);
         else if (option == 'c')
             a->config = optarg;
         else if (option == 'h')
@@ -92,8 +103,9 @@ parse_options(int argc, char **argv, struct arguments *a)
     }
     a->request.groups = buf_str(&a->groups);
     a->request.resources = buf_str(&a->resources);
-    if (buf_ok(&a->groups) != OK || buf_ok(&a->resources) != OK) {
-        fputs("the groups or resources are too many or too long\n", stderr);
+    a->request.actors = buf_str(&a->actors);
+    if (buf_ok(&a->groups) != OK || buf_ok(&a->resources) != OK || buf_ok(&a->actors) != OK) {
+        fputs("the groups, resources or actors are too many or too long\n", stderr);
         return false;
     }
     return true;
@@ -124,6 +136,7 @@ cli_token(int argc, char **argv)
         .config = cli_default_config(),
         .groups = buf_make(LIST_BYTES_MAX),
         .resources = buf_make(LIST_BYTES_MAX),
+        .actors = buf_make(ACTORS_BYTES_MAX),
     };
     int status = CLI_USAGE;
 
@@ -144,5 +157,6 @@ cli_token(int argc, char **argv)
     }
     buf_free(&a.groups);
     buf_free(&a.resources);
+    buf_free(&a.actors);
     return status;
 }

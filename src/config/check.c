@@ -1,11 +1,15 @@
 #include "config/check.h"
 
 #include <errno.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HINT_NAMES_MAX = 8 };
+enum { HINT_NAMES_MAX = 8, RECORDING_KEY_BITS_MIN = 3072, RECORDING_KEY_BITS_MAX = 8192 };
 
 static bool
 is_loopback(struct str host)
@@ -48,8 +52,9 @@ check_resource_hint(struct problems *p, const struct config *c, struct str name)
 
 struct listeners {
     struct problems *problems;
-    const struct config *config;
+    struct config *config;
     bool has_tls;
+    struct mark console; /* line 0: there is none yet */
     struct config_listen *items;
     struct mark *marks;
     size_t n;
@@ -62,6 +67,21 @@ address_text(struct problems *p, const struct config_address *a)
 
     return problem_format(p, "%s%.*s%s:%u", ipv6 ? "[" : "", STR_ARG(a->host), ipv6 ? "]" : "",
                           a->port);
+}
+
+/* It is on no list: what listens there is no protocol of sessions. */
+static void
+set_console(struct listeners *l, const struct config_listen *new, const struct node *resource,
+            struct mark at)
+{
+    if (l->config->console_listen.port != 0)
+        problem_error(l->problems, at, NULL, "the console listens at one address only");
+    if (resource != NULL)
+        problem_error(l->problems, resource->mark, NULL, "the console leads to no resource");
+    if (!l->has_tls)
+        problem_error(l->problems, at, "add \"tls: {certificate: FILE, key: FILE}\"",
+                      "the console is always HTTPS, but there is no 'tls'");
+    l->config->console_listen = new->address;
 }
 
 static void
@@ -87,13 +107,28 @@ check_reachable(const struct listeners *l, const struct config_address *a, struc
 }
 
 static void
-add_listener(struct listeners *l, const struct config_listen *new, struct mark at)
+check_taken(const struct listeners *l, const struct config_address *new, struct mark at)
 {
     for (size_t i = 0; i < l->n; i++)
-        if (str_equal(l->items[i].address.host, new->address.host) &&
-            l->items[i].address.port == new->address.port)
+        if (str_equal(l->items[i].address.host, new->host) && l->items[i].address.port == new->port)
             problem_error(l->problems, at, NULL, "%s is taken already, on line %u",
-                          address_text(l->problems, &new->address), l->marks[i].line);
+                          address_text(l->problems, new), l->marks[i].line);
+    if (l->console.line != 0 && str_equal(l->config->console_listen.host, new->host) &&
+        l->config->console_listen.port == new->port)
+        problem_error(l->problems, at, NULL, "%s is taken already, on line %u",
+                      address_text(l->problems, new), l->console.line);
+}
+
+static void
+add_listener(struct listeners *l, const struct config_listen *new, const struct node *resource,
+             struct mark at)
+{
+    check_taken(l, &new->address, at);
+    if (str_is(new->protocol, CONFIG_LISTEN_CONSOLE)) {
+        set_console(l, new, resource, at);
+        l->console = at;
+        return;
+    }
     check_reachable(l, &new->address, at);
     l->items[l->n] = *new;
     l->marks[l->n++] = at;
@@ -113,8 +148,9 @@ add_listen_entries(struct listeners *l, const struct node *listen)
         const struct config_resource *resource;
 
         if (item->address.port != 0)
-            add_listener(l, item, address == NULL ? entry->mark : address->mark);
-        if (item->resource.len == 0 || name == NULL)
+            add_listener(l, item, name, address == NULL ? entry->mark : address->mark);
+        if (item->resource.len == 0 || name == NULL ||
+            str_is(item->protocol, CONFIG_LISTEN_CONSOLE))
             continue;
         if ((resource = config_find_resource(c, item->resource)) == NULL)
             problem_error(l->problems, name->mark,
@@ -139,7 +175,7 @@ add_resource_listeners(struct listeners *l, const struct node *resources)
         const struct config_listen item = {resource->listen, resource->protocol, resource->name};
 
         if (resource->listen.port != 0)
-            add_listener(l, &item, node_get(node, "listen")->mark);
+            add_listener(l, &item, NULL, node_get(node, "listen")->mark);
     }
 }
 
@@ -281,9 +317,10 @@ void
 check_config(struct problems *p, const struct node *root, struct config *c)
 {
     check_resources(p, root, c);
+    check_listeners(p, root, c);
     check_policies(p, root, c);
     check_issuers(p, root, c);
-    check_listeners(p, root, c);
+    check_people(p, root, c);
 }
 
 /* Files */
@@ -328,6 +365,79 @@ check_secret(struct problems *p, const struct node *n, const struct config_secre
                         problem_quote(p, secret->value));
 }
 
+/* The key to which those of recordings are wrapped. */
+static void
+check_public_key(struct problems *p, const struct node *n, struct str path)
+{
+    char *name = arena_text(p->arena, path);
+    unsigned errors = p->errors;
+    EVP_PKEY *key;
+    FILE *file;
+
+    check_file(p, n, path, false);
+    if (n == NULL || name == NULL || p->errors > errors || (file = fopen(name, "re")) == NULL)
+        return;
+    key = PEM_read_PUBKEY(file, NULL, NULL, NULL);
+    fclose(file);
+    ERR_clear_error();
+    if (key == NULL || !EVP_PKEY_is_a(key, "RSA"))
+        problem_error(p, n->mark,
+                      "make a pair: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:4096 "
+                      "-out recordings.key; openssl pkey -in recordings.key -pubout -out "
+                      "recordings.pub",
+                      "%s is not the public key of an RSA pair, in PEM", problem_quote(p, path));
+    else if (EVP_PKEY_get_bits(key) < RECORDING_KEY_BITS_MIN ||
+             EVP_PKEY_get_bits(key) > RECORDING_KEY_BITS_MAX)
+        problem_error(p, n->mark, NULL, "the key in %s has %d bits; recordings need %d to %d",
+                      problem_quote(p, path), EVP_PKEY_get_bits(key), RECORDING_KEY_BITS_MIN,
+                      RECORDING_KEY_BITS_MAX);
+    EVP_PKEY_free(key);
+}
+
+static void
+check_files_of_recordings(struct problems *p, const struct node *node,
+                          const struct config_recordings *r)
+{
+    const struct node *s3 = node_get(node, "s3"), *private = node_get(node, "private_key");
+    const struct config_secret private_key = {SECRET_FILE, r->private_key};
+
+    check_public_key(p, node_get(node, "public_key"), r->public_key);
+    if (private != NULL && r->private_key.len > 0)
+        check_secret(p, private, &private_key);
+    check_file(p, node_get(s3, "ca"), r->s3.ca, false);
+    check_secret(p, node_get(s3, "access_key"), &r->s3.access_key);
+    check_secret(p, node_get(s3, "secret_key"), &r->s3.secret_key);
+}
+
+static void
+check_files_of_notifications(struct problems *p, const struct node *list, const struct config *c)
+{
+    static const char *const kinds[] = {"webhook", "slack", "teams", "email"};
+    static const char *const secrets[] = {"secret", "signing_secret", "secret", "password"};
+    const struct node *entry = NULL;
+
+    for (size_t i = 0; i < c->n_notifications && (entry = node_next(list, entry)) != NULL; i++) {
+        const struct config_notification *n = &c->notifications[i];
+        const struct node *channel = node_get(entry, kinds[n->kind]);
+
+        check_file(p, node_get(channel, "ca"), n->ca, false);
+        check_secret(p, node_get(channel, secrets[n->kind]), &n->secret);
+    }
+}
+
+/* Those of control alone. */
+static void
+check_files_of_people(struct problems *p, const struct node *root, const struct config *c)
+{
+    const struct node *login = node_get(node_get(root, "console"), "login");
+    const struct node *postgresql = node_get(node_get(root, "store"), "postgresql");
+
+    check_secret(p, node_get(login, "client_secret"), &c->console.client_secret);
+    check_secret(p, node_get(postgresql, "password"), &c->store.password);
+    check_files_of_recordings(p, node_get(root, "recordings"), &c->recordings);
+    check_files_of_notifications(p, node_get(root, "notifications"), c);
+}
+
 void
 check_files(struct problems *p, const struct node *root, const struct config *c)
 {
@@ -352,4 +462,5 @@ check_files(struct problems *p, const struct node *root, const struct config *c)
         check_secret(p, node_get(credential, "password"), &resource->password);
         check_secret(p, node_get(node, "mask_key"), &resource->mask_key);
     }
+    check_files_of_people(p, root, c);
 }

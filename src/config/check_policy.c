@@ -6,6 +6,9 @@
 /* Comparing every allow with every deny stops being worth it beyond this much work. */
 enum { COMPARISONS_MAX = 20 * 1000 * 1000 };
 
+/* The longest access that may be asked for, where a policy does not say. */
+enum { CONNECT_VALID_SECONDS = 8 * 3600 };
+
 static bool
 any_matches(struct str_list patterns, struct str value)
 {
@@ -174,6 +177,19 @@ issuer_hint(struct problems *p, const struct config *c, struct str name)
     return problem_did_you_mean(p, name, names);
 }
 
+void
+check_issuer_name(struct problems *p, const struct config *c, struct str name,
+                  const struct node *at)
+{
+    enum issuer_state state = find_issuer(c, name);
+
+    if (state == ISSUER_UNKNOWN)
+        problem_error(p, at->mark, issuer_hint(p, c, name), "there is no issuer %s",
+                      problem_quote(p, name));
+    else if (state == ISSUER_DISABLED) /* no error: an issuer may be shut off in an emergency */
+        problem_warning(p, at->mark, NULL, "issuer %s is disabled", problem_quote(p, name));
+}
+
 static void
 check_who_issuers(struct problems *p, const struct config *c, const struct policy_rule *rule,
                   const struct node *policy)
@@ -182,15 +198,9 @@ check_who_issuers(struct problems *p, const struct config *c, const struct polic
 
     for (size_t i = 0; i < rule->issuers.n; i++) {
         struct str name = rule->issuers.items[i];
-        enum issuer_state state = find_issuer(c, name);
 
-        if ((node = node_next(list, node)) == NULL || name.len == 0)
-            continue;
-        if (state == ISSUER_UNKNOWN)
-            problem_error(p, node->mark, issuer_hint(p, c, name), "there is no issuer %s",
-                          problem_quote(p, name));
-        else if (state == ISSUER_DISABLED) /* no error: an issuer may be shut off in an emergency */
-            problem_warning(p, node->mark, NULL, "issuer %s is disabled", problem_quote(p, name));
+        if ((node = node_next(list, node)) != NULL && name.len > 0)
+            check_issuer_name(p, c, name, node);
     }
 }
 
@@ -225,11 +235,114 @@ check_session(struct problems *p, const struct policy_rule *rule, const struct n
     const class_set sessions = CLASSES(SESSION) | CLASSES(TRANSACTION);
     const struct node *allow = node_get(policy, "allow");
 
+    if (allow == NULL && rule->verdict != VERDICT_DENY)
+        allow = node_get(policy, "commands");
     if (allow != NULL && (rule->classes & sessions) != 0 &&
         (rule->tables.n > 0 || rule->schemas.n > 0 || rule->functions.n > 0))
         problem_warning(p, allow->mark, "write another policy without them that allows [session]",
                         "transactions and settings have no table, schema or function: this does "
                         "not allow them");
+}
+
+/* Approvals */
+
+/* What a rule asked on connecting has no use for. */
+static void
+check_on_connect(struct problems *p, const struct policy_rule *rule, const struct node *policy)
+{
+    static const char *const others[] = {"commands",  "databases", "schemas", "tables",
+                                         "functions", "limits",    "record",  NULL};
+    const struct node *step_up = node_get(policy, "step_up"), *on = node_get(policy, "on");
+    const struct node *scope = node_get(step_up, "scope"), *other;
+
+    if (rule->on != RULE_ON_CONNECT)
+        return;
+    if (step_up == NULL) {
+        problem_error(p, on->mark,
+                      "'who', 'resources', 'from' and 'when' of an allow say who may connect",
+                      "'on: connect' is for policies with 'step_up'");
+        return;
+    }
+    for (const char *const *key = others; *key != NULL; key++)
+        if ((other = node_get(policy, *key)) != NULL)
+            problem_error(p, other->key_mark, "write another policy for what is done then",
+                          "with 'on: connect' there is no command yet that '%s' could be about",
+                          *key);
+    if (scope != NULL)
+        problem_error(p, scope->key_mark, "'valid_for' is the longest access that may be asked for",
+                      "a grant of access has no 'scope'");
+}
+
+static void
+check_scope(struct problems *p, struct policy_rule *rule, const struct node *step_up)
+{
+    const struct node *scope = node_get(step_up, "scope"), *valid = node_get(step_up, "valid_for");
+
+    if (rule->on == RULE_ON_CONNECT) {
+        if (valid == NULL)
+            rule->step_up.valid_seconds = CONNECT_VALID_SECONDS;
+        return;
+    }
+    if (valid != NULL && rule->step_up.scope == STEP_UP_ONCE)
+        problem_error(p, valid->key_mark, "add \"scope: for_session\" or \"scope: for_task\"",
+                      "an approval of scope 'once' serves the waiting command only: 'valid_for' "
+                      "has no meaning");
+    if (valid == NULL && rule->step_up.scope != STEP_UP_ONCE && scope != NULL)
+        problem_error(p, scope->mark, "for example \"valid_for: 15m\"",
+                      "this scope needs 'valid_for': how long an approval serves");
+}
+
+/* Whether each entry names one person. */
+static bool
+is_plain(struct str_list list)
+{
+    for (size_t i = 0; i < list.n; i++)
+        if (str_index(list.items[i], '*') < list.items[i].len ||
+            str_index(list.items[i], '?') < list.items[i].len)
+            return false;
+    return list.n > 0;
+}
+
+static void
+check_step_up(struct problems *p, const struct config *c, struct policy_rule *rule,
+              const struct node *policy)
+{
+    const struct node *step_up = node_get(policy, "step_up");
+    const struct step_up *s = &rule->step_up;
+    const struct node *wait = node_get(step_up, "wait_in_transaction");
+
+    check_on_connect(p, rule, policy);
+    if (step_up == NULL || step_up->kind != NODE_MAPPING)
+        return;
+    check_scope(p, rule, step_up);
+    if (wait != NULL && s->wait_in_transaction_seconds > s->wait_seconds && s->wait_seconds > 0)
+        problem_error(p, wait->mark, "locks are held meanwhile: make it short",
+                      "'wait_in_transaction' is longer than 'wait'");
+    else if (s->wait_in_transaction_seconds > s->wait_seconds)
+        rule->step_up.wait_in_transaction_seconds = s->wait_seconds;
+    if (s->approver_groups.n == 0 && s->approvals > s->approver_subjects.n &&
+        is_plain(s->approver_subjects))
+        problem_error(p,
+                      node_get(step_up, "approvals") == NULL ? step_up->key_mark
+                                                             : node_get(step_up, "approvals")->mark,
+                      NULL, "%u people must approve, but 'approvers' names only %zu", s->approvals,
+                      s->approver_subjects.n);
+    if (c->console_listen.port == 0 && c->console.url.len == 0)
+        problem_error(
+            p, step_up->key_mark,
+            "add \"listen: {console: 0.0.0.0:9443}\" and \"console: {url: https://HOST:9443}\"",
+            "approvals need the console: without it nobody could decide");
+}
+
+static void
+check_record(struct problems *p, const struct config *c, const struct node *policy)
+{
+    const struct node *record = node_get(policy, "record");
+
+    if (record != NULL && c->recordings.directory.len == 0)
+        problem_error(p, record->key_mark,
+                      "add \"recordings: {directory: DIRECTORY, public_key: FILE}\"",
+                      "there are no recordings: 'record' has no meaning");
 }
 
 /* Allows that a deny covers. Each function says whether a condition of the deny holds wherever
@@ -361,6 +474,18 @@ report_covered(struct problems *p, struct mark at, const struct policy_rule *den
                       name);
 }
 
+/* The key that says what a policy does. */
+static const struct node *
+decision_key(const struct node *policy)
+{
+    static const char *const keys[] = {"allow", "step_up", "defer", "deny"};
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (node_get(policy, keys[i]) != NULL)
+            return node_get(policy, keys[i]);
+    return policy;
+}
+
 static void
 check_covered(struct problems *p, const struct config *c, const struct node *policies)
 {
@@ -375,10 +500,11 @@ check_covered(struct problems *p, const struct config *c, const struct node *pol
         const struct policy_rule *rule = &c->policies[i];
 
         node = node_next(policies, node);
-        for (size_t k = 0; k < c->n_policies && rule->verdict == VERDICT_ALLOW; k++) {
-            if (c->policies[k].verdict != VERDICT_DENY || !covers(c, &c->policies[k], rule))
+        for (size_t k = 0; k < c->n_policies && rule->verdict != VERDICT_DENY; k++) {
+            if (rule->on != RULE_ON_COMMAND || c->policies[k].verdict != VERDICT_DENY ||
+                !covers(c, &c->policies[k], rule))
                 continue;
-            report_covered(p, node_get(node, "allow")->key_mark, &c->policies[k]);
+            report_covered(p, decision_key(node)->key_mark, &c->policies[k]);
             break;
         }
     }
@@ -393,7 +519,8 @@ check_unreachable_resources(struct problems *p, const struct config *c, const st
         bool allowed = false;
 
         for (size_t k = 0; k < c->n_policies && !allowed; k++)
-            allowed = c->policies[k].verdict == VERDICT_ALLOW &&
+            allowed = c->policies[k].verdict != VERDICT_DENY &&
+                      c->policies[k].on == RULE_ON_COMMAND &&
                       selects(&c->policies[k], &c->resources[i]);
         if (!allowed)
             problem_warning(p, node->key_mark, "add a policy with 'allow' for it",
@@ -420,6 +547,15 @@ check_unique_name(struct problems *p, struct table *seen, struct str name,
         p->out_of_memory = true;
 }
 
+static enum verdict_kind
+verdict_of(const struct node *policy)
+{
+    return node_get(policy, "deny") != NULL      ? VERDICT_DENY
+           : node_get(policy, "step_up") != NULL ? VERDICT_STEP_UP
+           : node_get(policy, "defer") != NULL   ? VERDICT_DEFER
+                                                 : VERDICT_ALLOW;
+}
+
 void
 check_policies(struct problems *p, const struct node *root, struct config *c)
 {
@@ -434,12 +570,14 @@ check_policies(struct problems *p, const struct node *root, struct config *c)
     for (size_t i = 0; i < c->n_policies; i++) {
         if ((node = node_next(policies, node)) == NULL)
             break;
-        rules[i].verdict = node_get(node, "deny") != NULL ? VERDICT_DENY : VERDICT_ALLOW;
+        rules[i].verdict = verdict_of(node);
         check_unique_name(p, seen, rules[i].name, node);
         check_selection(p, c, &rules[i], node);
         check_who_issuers(p, c, &rules[i], node);
         check_times(p, &rules[i], node);
         check_session(p, &rules[i], node);
+        check_step_up(p, c, &rules[i], node);
+        check_record(p, c, node);
     }
     table_free(seen);
     /* A condition that could not be read would look like none. */

@@ -23,6 +23,9 @@ struct config_address {
     uint16_t port;   /* 0 for a Unix socket */
 };
 
+/* The protocol of the console's listener, which is in no list of them but in console_listen. */
+#define CONFIG_LISTEN_CONSOLE "console"
+
 struct config_listen {
     struct config_address address;
     struct str protocol;
@@ -49,6 +52,7 @@ struct config_issuer {
     struct str_list authorized_parties; /* accepted `azp` or `client_id`; empty: any */
     struct str groups_claim;            /* path, dots between members; empty: no groups */
     struct str subject_claim;           /* default "sub" */
+    struct str task_claim;              /* path of the claim naming the task; empty: none */
     unsigned max_lifetime_seconds;      /* exp - iat */
     unsigned leeway_seconds;
     bool one_use; /* every `jti` is accepted once */

@@ -19,16 +19,18 @@
         .name = NULL                                                                               \
     }
 
-#define SECOND   1
-#define MINUTE   60
-#define HOUR     (60 * MINUTE)
-#define DAY      (24 * HOUR)
-#define KIB      (1ULL << 10)
-#define MIB      (1ULL << 20)
-#define GIB      (1ULL << 30)
-#define TIB      (1ULL << 40)
+#define SECOND    1
+#define MINUTE    60
+#define HOUR      (60 * MINUTE)
+#define DAY       (24 * HOUR)
+#define KIB       (1ULL << 10)
+#define MIB       (1ULL << 20)
+#define GIB       (1ULL << 30)
+#define TIB       (1ULL << 40)
 
-#define ROWS_MAX 1000000000000ULL
+#define YEARS_MAX (3650 * DAY)
+
+#define ROWS_MAX  1000000000000ULL
 
 _Static_assert(LOG_LEVEL_DEBUG == 0 && LOG_LEVEL_ERROR == 3, "as log.level names them");
 _Static_assert(CONFIG_TLS_OFF == 0 && CONFIG_TLS_VERIFY_FULL == 3,
@@ -37,6 +39,8 @@ _Static_assert(COMMAND_CLASS_COUNT < 64, "one more bit for 'all'");
 
 /* What else is known when a protocol is added: nothing here but its name. */
 static const char *const protocols[] = {"postgres", NULL};
+/* The gateway's own page listens beside them. */
+static const char *const listener_protocols[] = {"postgres", CONFIG_LISTEN_CONSOLE, NULL};
 static const char *const algorithms[] = {"RS256", "PS256", "ES256", "ES384", NULL};
 /* In the order in which schema_types.c reads them. */
 static const char *const masks[] = {"redact", "null", "hash", "email", NULL};
@@ -56,6 +60,7 @@ static const struct schema_field
     glob_item     = {.name = "", .type = &type_glob},
     value_item    = {.name = "", .type = &type_value},
     name_item     = {.name = "", .type = &type_name},
+    email_item    = {.name = "", .type = &type_email},
     network_item  = {.name = "", .type = &type_network},
     day_item      = {.name = "", .type = &type_day},
     protocol_item = {.name = "", .type = &type_word, .words = protocols, .noun = "protocol"},
@@ -68,8 +73,8 @@ static const struct schema_object listen_entry = {
     .title = "a listener", .doc = "One port.",
     .fields = (const struct schema_field[]){
         {.name = "protocol", .type = &type_word, AT(config_listen, protocol), .required = true,
-         .words = protocols, .noun = "protocol", .example = "postgres",
-         .doc = "What clients speak there."},
+         .words = listener_protocols, .noun = "protocol", .example = "postgres",
+         .doc = "What clients speak there. `console` is the console and the API, over HTTPS."},
         {.name = "address", .type = &type_listen, AT(config_listen, address), .required = true,
          .example = "0.0.0.0:5432", .doc = "Where to listen."},
         {.name = "resource", .type = &type_name, AT(config_listen, resource), .example = "analytics",
@@ -80,7 +85,7 @@ static const struct schema_object listen_entry = {
 };
 
 static const struct schema_field
-    listen_key = {.name = "", .type = &type_word, AT(config_listen, protocol), .words = protocols, .noun = "protocol"},
+    listen_key = {.name = "", .type = &type_word, AT(config_listen, protocol), .words = listener_protocols, .noun = "protocol"},
     listen_address = {.name = "", .type = &type_listen, AT(config_listen, address)},
     listen_item = {.name = "", .type = &type_object, .object = &listen_entry},
     listen_mapping = {.name = "", .type = &type_mapping,
@@ -179,6 +184,234 @@ static const struct schema_object postgres = {
     },
 };
 
+/* console, store, recordings: they fill struct config too. */
+
+static const struct schema_object console_login = {
+    .title = "'login'",
+    .doc = "How people log in: OpenID Connect, authorization code with PKCE. The provider has to know "
+           "`URL/login/callback` as the address to return to.",
+    .fields = (const struct schema_field[]){
+        {.name = "issuer", .type = &type_name, AT(config, console.login_issuer), .required = true,
+         .example = "corp", .doc = "The name of the issuer, among `issuers`."},
+        {.name = "client_id", .type = &type_text, AT(config, console.client_id), .required = true,
+         .example = "bulkhead-console", .doc = "The console as the provider knows it."},
+        {.name = "client_secret", .type = &type_secret, AT(config, console.client_secret),
+         .example = "{file: /run/secrets/console}", .doc = "Its secret. Default: a public client, which has none."},
+        {.name = "scopes", .type = &type_text, AT(config, console.scopes), .fallback = "openid profile email",
+         .example = "openid profile email groups", .doc = "What the provider is asked to tell; with `openid`."},
+        END,
+    },
+};
+
+static const struct schema_object console_roles = {
+    .title = "'roles'",
+    .doc = "What people may do besides deciding on what rules ask them for. Nobody approves because "
+           "of a role.",
+    .not_empty = "role",
+    .fields = (const struct schema_field[]){
+        {.name = "admin", .type = &type_list, STRINGS_AT(config, console.admins), .item = &glob_item, .min = 1,
+         .example = "[platform-admins]",
+         .doc = "Groups that end sessions, revoke access and place legal holds, and may what viewers may; patterns."},
+        {.name = "auditor", .type = &type_list, STRINGS_AT(config, console.auditors), .item = &glob_item, .min = 1,
+         .example = "[audit]",
+         .doc = "Groups that read the ledger and watch recordings, and may what viewers may; patterns."},
+        {.name = "viewer", .type = &type_list, STRINGS_AT(config, console.viewers), .item = &glob_item, .min = 1,
+         .example = "[engineering]", .doc = "Groups that see sessions, resources and policies; patterns."},
+        END,
+    },
+};
+
+static const struct schema_object console = {
+    .title = "'console'",
+    .doc = "The web console and the API, where people approve, watch and search. `listen` says where: "
+           "`listen: {console: \"0.0.0.0:9443\"}`. It is always HTTPS, with the certificate of `tls`.",
+    .fields = (const struct schema_field[]){
+        {.name = "url", .type = &type_url, AT(config, console.url), .required = true,
+         .example = "\"https://gateway.example.com:9443\"",
+         .doc = "How people reach it: links to requests begin so."},
+        {.name = "login", .type = &type_object, .object = &console_login,
+         .example = "{issuer: corp, client_id: bulkhead-console}",
+         .doc = "How people log in. Default: with a token of an issuer, as machines do."},
+        {.name = "roles", .type = &type_object, .object = &console_roles, .example = "{admin: [platform-admins]}",
+         .doc = "What groups of people may do. Default: nothing but to decide where rules name them."},
+        {.name = "session", .type = &type_duration, AT(config, console.session_seconds),
+         .min = MINUTE, .max = 7 * DAY, .fallback = "8h", .example = "1h",
+         .doc = "How long a login lasts."},
+        END,
+    },
+};
+
+static const struct schema_object store_postgresql = {
+    .title = "'postgresql'", .doc = "A PostgreSQL database, version 14 or later.",
+    .fields = (const struct schema_field[]){
+        {.name = "connection", .type = &type_text, AT(config, store.connection), .required = true,
+         .example = "\"host=db.internal dbname=bulkhead user=bulkhead sslmode=verify-full\"",
+         .doc = "A connection string of libpq, without a password."},
+        {.name = "password", .type = &type_secret, AT(config, store.password),
+         .example = "{file: /run/secrets/store}", .doc = "The password, if it needs one."},
+        END,
+    },
+};
+
+static const struct schema_object store = {
+    .title = "'store'",
+    .doc = "Where requests, decisions, grants of access, logins and unsent notifications are kept.",
+    .exactly_one = WORDS("sqlite", "postgresql"),
+    .fields = (const struct schema_field[]){
+        {.name = "sqlite", .type = &type_path, AT(config, store.path), .example = "/var/lib/bulkhead/control.db",
+         .doc = "A file of its own. Without `store` it is `control.db` in the folder of `state`."},
+        {.name = "postgresql", .type = &type_object, .object = &store_postgresql,
+         .example = "{connection: \"host=db.internal dbname=bulkhead user=bulkhead\"}",
+         .doc = "A PostgreSQL database."},
+        END,
+    },
+};
+
+static const struct schema_object s3 = {
+    .title = "'s3'",
+    .doc = "An S3-compatible object store to which finished recordings are moved.",
+    .fields = (const struct schema_field[]){
+        {.name = "endpoint", .type = &type_url, AT(config, recordings.s3.endpoint), .required = true,
+         .example = "\"https://s3.eu-central-1.amazonaws.com\"", .doc = "Where it is."},
+        {.name = "bucket", .type = &type_text, AT(config, recordings.s3.bucket), .required = true,
+         .example = "bulkhead-recordings", .doc = "The bucket."},
+        {.name = "region", .type = &type_text, AT(config, recordings.s3.region), .fallback = "us-east-1",
+         .example = "eu-central-1", .doc = "Its region, which requests are signed for."},
+        {.name = "prefix", .type = &type_text, AT(config, recordings.s3.prefix), .example = "gateway-1/",
+         .doc = "Begins the names of the objects. Default: none."},
+        {.name = "ca", .type = &type_path, AT(config, recordings.s3.ca), .example = "tls/s3-ca.crt",
+         .doc = "PEM file of the certificates to trust. Default: the system's."},
+        {.name = "access_key", .type = &type_secret, AT(config, recordings.s3.access_key), .required = true,
+         .example = "{file: /run/secrets/s3-access}", .doc = "The access key's name."},
+        {.name = "secret_key", .type = &type_secret, AT(config, recordings.s3.secret_key), .required = true,
+         .example = "{file: /run/secrets/s3-secret}", .doc = "The access key's secret."},
+        END,
+    },
+};
+
+static const struct schema_object recordings = {
+    .title = "'recordings'",
+    .doc = "A recording of every session, encrypted so that the gateway itself cannot read it back.",
+    .fields = (const struct schema_field[]){
+        {.name = "directory", .type = &type_path, AT(config, recordings.directory), .required = true,
+         .example = "/var/lib/bulkhead/recordings", .doc = "Where they are written."},
+        {.name = "public_key", .type = &type_path, AT(config, recordings.public_key), .required = true,
+         .example = "recordings.pub", .doc = "PEM file of an RSA public key of at least 3072 bits, to which their keys are wrapped."},
+        {.name = "private_key", .type = &type_path, AT(config, recordings.private_key), .example = "recordings.key",
+         .doc = "PEM file of its private key, for viewing in the console. Read by control alone. Default: they are viewed elsewhere."},
+        {.name = "retention", .type = &type_duration, AT(config, recordings.retention_seconds),
+         .min = DAY, .max = YEARS_MAX, .fallback = "90d", .example = "365d",
+         .doc = "How long they are kept, unless a policy says longer or there is a legal hold."},
+        {.name = "s3", .type = &type_object, .object = &s3,
+         .example = "{endpoint: \"https://s3.example.com\", bucket: recordings, access_key: {env: S3_ACCESS}, secret_key: {env: S3_SECRET}}",
+         .doc = "Where finished ones are moved. Default: they stay in their folder."},
+        END,
+    },
+};
+
+/* notifications: */
+
+static const struct schema_object webhook = {
+    .title = "'webhook'", .doc = "A POST of JSON, signed.",
+    .fields = (const struct schema_field[]){
+        {.name = "url", .type = &type_url, AT(config_notification, url), .required = true,
+         .example = "\"https://hooks.example.com/bulkhead\"", .doc = "Where it goes."},
+        {.name = "secret", .type = &type_secret, AT(config_notification, secret), .required = true,
+         .example = "{file: /run/secrets/webhook}", .doc = "What it is signed with (HMAC-SHA-256)."},
+        {.name = "ca", .type = &type_path, AT(config_notification, ca), .example = "tls/hooks-ca.crt",
+         .doc = "PEM file of the certificates to trust. Default: the system's."},
+        END,
+    },
+};
+
+static const struct schema_field
+    chat_user_key = {.name = "", .type = &type_name, AT(config_chat_user, id)},
+    chat_user_subject = {.name = "", .type = &type_text, AT(config_chat_user, subject)};
+
+static const struct schema_object slack = {
+    .title = "'slack'",
+    .doc = "A message in Slack with buttons. Their answers have to be sent to `URL/v1/slack/actions` of the console.",
+    .needs = (const struct schema_need[]){{"users", {"signing_secret"}}, {NULL, {NULL}}},
+    .fields = (const struct schema_field[]){
+        {.name = "url", .type = &type_url, AT(config_notification, url), .required = true,
+         .example = "\"https://hooks.slack.com/services/T0/B0/x\"", .doc = "The incoming webhook."},
+        {.name = "signing_secret", .type = &type_secret, AT(config_notification, secret),
+         .example = "{file: /run/secrets/slack}",
+         .doc = "What proves that an answer is Slack's. Without it there are links instead of buttons."},
+        {.name = "users", .type = &type_mapping,
+         LIST_AT(config_notification, users, n_users, struct config_chat_user),
+         .key = &chat_user_key, .item = &chat_user_subject, .min = 1, .example = "{U024BE7LHV: anna@example.com}",
+         .doc = "Who a member is at the console's issuer: the `sub` of each who may decide in Slack."},
+        {.name = "ca", .type = &type_path, AT(config_notification, ca), .example = "tls/proxy-ca.crt",
+         .doc = "PEM file of the certificates to trust. Default: the system's."},
+        END,
+    },
+};
+
+static const struct schema_object teams = {
+    .title = "'teams'", .doc = "A card with a link in Microsoft Teams.",
+    .fields = (const struct schema_field[]){
+        {.name = "url", .type = &type_url, AT(config_notification, url), .required = true,
+         .example = "\"https://example.webhook.office.com/webhookb2/x\"", .doc = "The incoming webhook."},
+        {.name = "ca", .type = &type_path, AT(config_notification, ca), .example = "tls/proxy-ca.crt",
+         .doc = "PEM file of the certificates to trust. Default: the system's."},
+        END,
+    },
+};
+
+static const struct schema_object email = {
+    .title = "'email'", .doc = "A message through a relay of yours.",
+    .needs = (const struct schema_need[]){{"user", {"password"}}, {"password", {"user"}}, {NULL, {NULL}}},
+    .fields = (const struct schema_field[]){
+        {.name = "relay", .type = &type_relay, AT(config_notification, url), .required = true,
+         .example = "\"smtp://mail.internal:587\"", .doc = "The relay."},
+        {.name = "user", .type = &type_text, AT(config_notification, user), .example = "bulkhead",
+         .doc = "Who the gateway is there. Default: it does not log in."},
+        {.name = "password", .type = &type_secret, AT(config_notification, secret),
+         .example = "{file: /run/secrets/relay}", .doc = "The password."},
+        {.name = "from", .type = &type_email, AT(config_notification, from), .required = true,
+         .example = "bulkhead@example.com", .doc = "Who it is from."},
+        {.name = "to", .type = &type_list, STRINGS_AT(config_notification, to), .item = &email_item,
+         .required = true, .min = 1, .example = "[oncall@example.com]", .doc = "Who gets it."},
+        {.name = "ca", .type = &type_path, AT(config_notification, ca), .example = "tls/mail-ca.crt",
+         .doc = "PEM file of the certificates to trust. Default: the system's."},
+        END,
+    },
+};
+
+static const struct schema_field
+    notify_event_item = {.name = "", .type = &type_word, .noun = "event",
+                         .words = WORDS("approval", "decision", "break-glass")};
+
+static const struct schema_object notification = {
+    .title = "an entry of 'notifications'",
+    .doc = "Where it is said that somebody waits for an approval, and what became of it.",
+    .exactly_one = WORDS("webhook", "slack", "teams", "email"),
+    .fields = (const struct schema_field[]){
+        {.name = "name", .type = &type_name, AT(config_notification, name), .required = true, .example = "oncall",
+         .doc = "How records call it. Unique."},
+        {.name = "webhook", .type = &type_object, .object = &webhook,
+         .example = "{url: \"https://hooks.example.com/bulkhead\", secret: {file: /run/secrets/webhook}}",
+         .doc = "A signed POST to a program of yours."},
+        {.name = "slack", .type = &type_object, .object = &slack,
+         .example = "{url: \"https://hooks.slack.com/services/T0/B0/x\"}", .doc = "A message in Slack."},
+        {.name = "teams", .type = &type_object, .object = &teams,
+         .example = "{url: \"https://example.webhook.office.com/webhookb2/x\"}",
+         .doc = "A message in Microsoft Teams."},
+        {.name = "email", .type = &type_object, .object = &email,
+         .example = "{relay: \"smtp://mail.internal:587\", from: bulkhead@example.com, to: oncall@example.com}",
+         .doc = "An e-mail."},
+        {.name = "events", .type = &type_list, STRINGS_AT(config_notification, events),
+         .item = &notify_event_item, .min = 1, .example = "[approval]",
+         .doc = "What is told: `approval` (somebody waits), `decision` (what became of it), `break-glass` "
+                "(an override: these are told to all, whatever stands here). Default: all."},
+        END,
+    },
+};
+
+static const struct schema_field
+    notification_item = {.name = "", .type = &type_object, .object = &notification};
+
 /* issuers: */
 
 static const struct schema_object issuer = {
@@ -215,6 +448,9 @@ static const struct schema_object issuer = {
          .doc = "The claim that holds the groups, with dots between nested members. Default: no groups."},
         {.name = "subject_claim", .type = &type_claim_path, AT(config_issuer, subject_claim),
          .fallback = "sub", .example = "oid", .doc = "The claim that names the principal."},
+        {.name = "task_claim", .type = &type_claim_path, AT(config_issuer, task_claim), .example = "task_id",
+         .doc = "The claim that names the task a token is for, which approvals with `scope: for_task` "
+                "go by. Default: each token is a task of its own."},
         {.name = "max_lifetime", .type = &type_duration, AT(config_issuer, max_lifetime_seconds),
          .min = SECOND, .max = 365 * DAY, .fallback = "1d", .example = "1h",
          .doc = "The longest life of a token, from `iat` to `exp`."},
@@ -243,7 +479,7 @@ static const struct schema_object credential = {
          .doc = "The client certificate's private key, PEM."},
         END,
     },
-    .needs = (const struct schema_need[]){{"certificate", "key"}, {"key", "certificate"}, {NULL, NULL}},
+    .needs = (const struct schema_need[]){{"certificate", {"key"}}, {"key", {"certificate"}}, {NULL, {NULL}}},
 };
 
 static const struct schema_field
@@ -440,6 +676,79 @@ static const struct schema_object rule_limits = {
     },
 };
 
+static const struct schema_object approvers = {
+    .title = "'approvers'", .doc = "Who may approve: whoever is in a group or is named. Never the one who asks, nor anybody for whom "
+           "it acts.",
+    .not_empty = "condition",
+    .fields = (const struct schema_field[]){
+        {.name = "groups", .type = &type_list, STRINGS_AT(policy_rule, step_up.approver_groups), .item = &glob_item,
+         .min = 1, .example = "[oncall]", .doc = "Groups, as the identity provider says at the login; patterns."},
+        {.name = "subjects", .type = &type_list, STRINGS_AT(policy_rule, step_up.approver_subjects), .item = &glob_item,
+         .min = 1, .example = "[anna@example.com]", .doc = "Names of people; patterns."},
+        END,
+    },
+};
+
+static const struct schema_object break_glass = {
+    .title = "'break_glass'", .doc = "Who may override in an emergency: alone, with a reason, and everybody is told.",
+    .fields = (const struct schema_field[]){
+        {.name = "groups", .type = &type_list, STRINGS_AT(policy_rule, step_up.break_glass_groups), .item = &glob_item,
+         .required = true, .min = 1, .example = "[incident-commanders]", .doc = "Groups; patterns."},
+        END,
+    },
+};
+
+static const struct schema_object step_up = {
+    .title = "'step_up'",
+    .doc = "Humans are asked first: the command waits in the session, and runs when they agree. Where several "
+           "policies with `step_up` apply to a command, the approvers of each must agree.",
+    .fields = (const struct schema_field[]){
+        {.name = "approvers", .type = &type_object, .object = &approvers, .required = true,
+         .example = "{groups: [oncall]}", .doc = "Who may approve."},
+        {.name = "approvals", .type = &type_integer, AT(policy_rule, step_up.approvals),
+         .min = 1, .max = 20, .fallback = "1", .example = "2",
+         .doc = "How many different people must approve. One who denies ends it."},
+        {.name = "wait", .type = &type_duration, AT(policy_rule, step_up.wait_seconds),
+         .min = SECOND, .max = DAY, .fallback = "10m", .example = "30m",
+         .doc = "How long a command waits for them, and then fails."},
+        {.name = "wait_in_transaction", .type = &type_duration, AT(policy_rule, step_up.wait_in_transaction_seconds),
+         .min = SECOND, .max = DAY, .fallback = "1m", .example = "30s",
+         .doc = "The same inside a transaction, which holds locks meanwhile."},
+        {.name = "reason_required", .type = &type_boolean, AT(policy_rule, step_up.reason_required),
+         .fallback = "false", .example = "true", .doc = "Whether approvers must say why."},
+        {.name = "scope", .type = &type_enum, AT(policy_rule, step_up.scope),
+         .words = WORDS("once", "for_session", "for_task"), .fallback = "once", .example = "for_session",
+         .doc = "What an approval is good for: the command that waits; or for `valid_for` also for the "
+                "same command again, of the same session or the same task."},
+        {.name = "valid_for", .type = &type_duration, AT(policy_rule, step_up.valid_seconds),
+         .min = SECOND, .max = 30 * DAY, .example = "15m",
+         .doc = "How long an approval of another scope than `once` is good for. With `on: connect` the "
+                "longest access that may be asked for; there the default is 8h."},
+        {.name = "preview", .type = &type_enum, AT(policy_rule, step_up.preview),
+         .words = WORDS("none", "estimate", "dry_run"), .fallback = "estimate", .example = "dry_run",
+         .doc = "What approvers see of the effect: nothing, what the target's planner expects, or what came of "
+                "running it in a transaction that was rolled back."},
+        {.name = "break_glass", .type = &type_object, .object = &break_glass,
+         .example = "{groups: [incident-commanders]}", .doc = "Who may override. Default: nobody."},
+        END,
+    },
+};
+
+static const struct schema_object record_object = {
+    .title = "'record'",
+    .doc = "What is kept of a session beyond its commands. Where several policies apply to its commands, "
+           "the most counts.",
+    .not_empty = "key",
+    .fields = (const struct schema_field[]){
+        {.name = "rows", .type = &type_boolean, AT(policy_rule, record.rows), .fallback = "false", .example = "true",
+         .doc = "Whether the recording holds the rows that were delivered, after masking."},
+        {.name = "retention", .type = &type_duration, AT(policy_rule, record.retention_seconds),
+         .min = DAY, .max = YEARS_MAX, .example = "365d",
+         .doc = "How long the recording is kept. Default: as `recordings` says."},
+        END,
+    },
+};
+
 static const struct schema_field when_item = {.name = "", .type = &type_object, .object = &when};
 
 static const struct schema_object policy = {
@@ -447,8 +756,11 @@ static const struct schema_object policy = {
     .doc = "A rule. It applies where all of its conditions hold; within one condition any entry may "
            "match. Nothing is allowed unless a policy allows it, and an explicit deny wins over "
            "every allow.",
-    .exactly_one = WORDS("allow", "deny"),
-    .needs = (const struct schema_need[]){{"commands", "deny"}, {"limits", "allow"}, {NULL, NULL}},
+    .exactly_one = WORDS("allow", "deny", "step_up", "defer"),
+    .needs = (const struct schema_need[]){{"commands", {"deny", "step_up", "defer"}},
+                                          {"limits", {"allow", "step_up", "defer"}},
+                                          {"record", {"allow", "step_up", "defer"}},
+                                          {NULL, {NULL}}},
     .fields = (const struct schema_field[]){
         {.name = "name", .type = &type_text, AT(policy_rule, name), .required = true, .example = "analysts read",
          .doc = "Shown in refusals and records. Unique."},
@@ -477,10 +789,23 @@ static const struct schema_object policy = {
         {.name = "deny", .type = &type_message, AT(policy_rule, message),
          .example = "\"dropping a database is never done by an agent\"",
          .doc = "Denies, in these words to the agent: every command, or those that `commands` names."},
+        {.name = "step_up", .type = &type_object, .object = &step_up, .example = "{approvers: {groups: [oncall]}}",
+         .doc = "Allows after humans agreed: every command, or those that `commands` names."},
+        {.name = "defer", .type = &type_message, AT(policy_rule, message),
+         .example = "\"say which ticket this is for\"",
+         .doc = "Allows once the session has said its purpose, and asks for that in these words: for every "
+                "command, or those that `commands` names."},
         {.name = "commands", .type = &type_set, AT(policy_rule, classes), .item = &class_item, .min = 1,
-         .example = "[drop-database]", .doc = "The command classes that `deny` is about. Default: all."},
+         .example = "[drop-database]",
+         .doc = "The command classes that `deny`, `step_up` or `defer` is about. Default: all."},
+        {.name = "on", .type = &type_enum, AT(policy_rule, on), .words = WORDS("command", "connect"),
+         .fallback = "command", .example = "connect",
+         .doc = "When it is asked. `connect`: of a `step_up`, once, for opening a session: only with a grant of access, "
+                "which is asked for before (`bulkhead request`). It allows no command."},
         {.name = "limits", .type = &type_object, .object = &rule_limits, .example = "{rows_per_command: 10000}",
-         .doc = "What bounds that which `allow` allows. Default: nothing."},
+         .doc = "What bounds that which the policy allows. Default: nothing."},
+        {.name = "record", .type = &type_object, .object = &record_object, .example = "{rows: true}",
+         .doc = "What is kept of a session with such commands."},
         END,
     },
 };
@@ -498,7 +823,7 @@ const struct schema_object schema_config = {
         {.name = "listen", .type = &type_either, .mapping = &listen_mapping, .list = &listen_list,
          .example = "{postgres: \"0.0.0.0:5432\"}",
          .doc = "Where clients connect: one address for each protocol, or a list of listeners. "
-                "A resource may also have its own `listen`."},
+                "A resource may also have its own `listen`. `console` is the web console and the API."},
         {.name = "tls", .type = &type_object, .object = &tls, .example = "{certificate: tls/gateway.crt, key: tls/gateway.key}",
          .doc = "The gateway's own certificate and key."},
         {.name = "issuers", .type = &type_list, LIST_AT(config, issuers, n_issuers, struct config_issuer),
@@ -514,6 +839,20 @@ const struct schema_object schema_config = {
         {.name = "policies", .type = &type_list, LIST_AT(config, policies, n_policies, struct policy_rule),
          .item = &policy_item, .example = "[{name: read, allow: [read, session]}]",
          .doc = "Who may do what. Without any, nothing is allowed."},
+        {.name = "console", .type = &type_object, .object = &console,
+         .example = "{url: \"https://gateway.example.com:9443\", login: {issuer: corp, client_id: bulkhead-console}}",
+         .doc = "Where people approve, watch and search."},
+        {.name = "store", .type = &type_object, .object = &store,
+         .example = "{postgresql: {connection: \"host=db.internal dbname=bulkhead user=bulkhead\"}}",
+         .doc = "Where requests, decisions and grants of access are kept. Default: a file of its own."},
+        {.name = "recordings", .type = &type_object, .object = &recordings,
+         .example = "{directory: /var/lib/bulkhead/recordings, public_key: recordings.pub}",
+         .doc = "Recordings of sessions. Default: none."},
+        {.name = "notifications", .type = &type_list,
+         LIST_AT(config, notifications, n_notifications, struct config_notification),
+         .item = &notification_item, .min = 1,
+         .example = "[{name: oncall, teams: {url: \"https://example.webhook.office.com/webhookb2/x\"}}]",
+         .doc = "Who is told that an approval is wanted. Default: only the console shows it."},
         {.name = "state", .type = &type_path, AT(config, state_directory), .fallback = "/var/lib/bulkhead/state",
          .example = "/srv/bulkhead/state", .doc = "Folder for the local issuer's key and revoked tokens."},
         {.name = "runtime", .type = &type_path, AT(config, runtime_directory), .fallback = "/run/bulkhead",

@@ -34,9 +34,11 @@ struct schema_type {
                  void *to);
 };
 
+/* A key makes sense beside one of others only. */
+enum { SCHEMA_NEEDS_MAX = 4 };
 struct schema_need {
     const char *key;
-    const char *needs;
+    const char *needs[SCHEMA_NEEDS_MAX]; /* ended by NULL */
 };
 
 struct schema_object {
@@ -45,7 +47,7 @@ struct schema_object {
     const struct schema_field *fields; /* ended by one without a name */
     const char *not_empty;             /* if at least one key is needed: what a key is */
     const char *const *exactly_one;    /* of these keys, ended by NULL; or NULL */
-    const struct schema_need *needs;   /* a key that makes no sense without another */
+    const struct schema_need *needs;   /* ended by one without a key */
 };
 
 struct schema_field {
@@ -82,10 +84,11 @@ extern const struct schema_object schema_config;
 
 /* Types: config/schema_types.c. */
 extern const struct schema_type type_text, type_message, type_value, type_name, type_path,
-    type_word, type_enum, type_integer, type_boolean, type_duration, type_size, type_address,
-    type_listen, type_secret, type_key, type_url, type_glob, type_claim_path, type_network,
-    type_time, type_class, type_day, type_one_value, type_regex, type_column, type_key_path,
-    type_mask, type_detector, type_object, type_list, type_set, type_mapping, type_either;
+    type_relay, type_email, type_word, type_enum, type_integer, type_boolean, type_duration,
+    type_size, type_address, type_listen, type_secret, type_key, type_url, type_glob,
+    type_claim_path, type_network, type_time, type_class, type_day, type_one_value, type_regex,
+    type_column, type_key_path, type_mask, type_detector, type_object, type_list, type_set,
+    type_mapping, type_either;
 
 /* Validates the tree and fills `*config`, all of whose memory is in the problems' arena. What is
  * wrong is in the problems; its place in `*config` then holds zeroes. */

@@ -295,6 +295,36 @@ refuse_unknown(struct schema_reader *r, const struct schema_object *o, const str
                   problem_quote(r->problems, n->key), o->title);
 }
 
+static bool
+has_one(const struct node *n, const char *const *keys)
+{
+    for (; *keys != NULL; keys++)
+        if (node_get(n, *keys) != NULL)
+            return true;
+    return false;
+}
+
+static void
+put_choices(struct buf *out, const char *const *keys)
+{
+    for (const char *const *key = keys; *key != NULL; key++)
+        buf_printf(out, "%s'%s'", key == keys ? "" : key[1] == NULL ? " or " : ", ", *key);
+}
+
+static void
+check_needs(struct schema_reader *r, const struct schema_object *o, const struct node *n)
+{
+    for (const struct schema_need *need = o->needs; need != NULL && need->key != NULL; need++) {
+        struct buf choices = buf_make(PROBLEM_TEXT_MAX);
+
+        put_choices(&choices, need->needs);
+        if (node_get(n, need->key) != NULL && !has_one(n, need->needs))
+            problem_error(r->problems, node_get(n, need->key)->key_mark, NULL,
+                          "'%s' needs %.*s beside it", need->key, STR_ARG(buf_str(&choices)));
+        buf_free(&choices);
+    }
+}
+
 /* What the keys of an object demand of each other. */
 static void
 check_keys(struct schema_reader *r, const struct schema_object *o, const struct node *n)
@@ -306,22 +336,15 @@ check_keys(struct schema_reader *r, const struct schema_object *o, const struct 
         problem_error(r->problems, n->mark,
                       problem_format(r->problems, "name at least one %s", o->not_empty),
                       "%s is empty", r->label);
-    for (const char *const *key = o->exactly_one; key != NULL && *key != NULL; key++) {
+    for (const char *const *key = o->exactly_one; key != NULL && *key != NULL; key++)
         found += node_get(n, *key) != NULL;
-        buf_printf(&choices, "%s'%s'",
-                   key == o->exactly_one ? ""
-                   : key[1] == NULL      ? " or "
-                                         : ", ",
-                   *key);
-    }
+    if (o->exactly_one != NULL)
+        put_choices(&choices, o->exactly_one);
     if (o->exactly_one != NULL && found != 1)
         problem_error(r->problems, n->mark, NULL, "%s needs %s %.*s", o->title,
                       found == 0 ? "one of" : "only one of", STR_ARG(buf_str(&choices)));
     buf_free(&choices);
-    for (const struct schema_need *need = o->needs; need != NULL && need->key != NULL; need++)
-        if (node_get(n, need->key) != NULL && node_get(n, need->needs) == NULL)
-            problem_error(r->problems, node_get(n, need->key)->key_mark, NULL,
-                          "'%s' needs '%s' beside it", need->key, need->needs);
+    check_needs(r, o, n);
 }
 
 static const char *

@@ -493,6 +493,44 @@ READER(read_url)
     *(struct str *)to = url;
 }
 
+/* smtp://host:port or smtps://host:port */
+READER(read_relay)
+{
+    struct str rest = n->value, host, port;
+    const char *hint = NULL;
+    uint64_t number;
+
+    if (str_starts(rest, STR("smtps://")))
+        rest = str_skip(rest, 8);
+    else if (str_starts(rest, STR("smtp://")))
+        rest = str_skip(rest, 7);
+    else
+        rest = STR("");
+    port = str_cut(rest, ':', &host);
+    if (rest.len > 0 && port.len == 0)
+        hint = problem_format(r->problems, "add the port: %.*s:587", STR_ARG(n->value));
+    if (!is_host(host) || !str_to_uint(port, UINT16_MAX, &number) || number == 0)
+        schema_refuse(r, f, n, hint);
+    else
+        *(struct str *)to = n->value;
+}
+
+/* What may stand in a header and a mailbox command: nothing that ends either. */
+READER(read_email)
+{
+    struct str local, host = str_cut(n->value, '@', &local);
+    bool bad = local.len == 0 || local.len > 64 || !is_host(host);
+
+    for (size_t i = 0; i < local.len; i++)
+        if ((unsigned char)local.ptr[i] <= 0x20 || (unsigned char)local.ptr[i] >= 0x7f ||
+            memchr("<>()[]\\,;:\"", local.ptr[i], 11) != NULL)
+            bad = true;
+    if (bad)
+        schema_refuse(r, f, n, NULL);
+    else
+        *(struct str *)to = n->value;
+}
+
 READER(read_claim_path)
 {
     struct str member, rest = n->value;
@@ -664,6 +702,10 @@ const struct schema_type
     type_one_value = {"value", "a word or number", SHAPE_SCALAR, NULL, NULL, read_one_value},
     type_secret = {"secret", "a secret: {file: PATH}, {env: NAME} or text", SHAPE_SECRET, "string", NULL, read_secret},
     type_key = {"key file", "the path of a key, {file: PATH} or {env: NAME}", SHAPE_SECRET, "string", NULL, read_key},
+    type_relay = TEXT("mail relay", "the address of a mail relay: smtp://HOST:PORT or smtps://HOST:PORT",
+                      "^smtps?://[A-Za-z0-9_][A-Za-z0-9_.-]*:[0-9]{1,5}$", read_relay),
+    type_email = TEXT("e-mail address", "an e-mail address",
+                      "^[!#-'*+./0-9=?A-Z^_`a-z{|}~-]{1,64}@[A-Za-z0-9_][A-Za-z0-9_.-]*$", read_email),
     type_regex = TEXT("regular expression", "a regular expression (PCRE2)", NULL, read_text),
     type_column = TEXT("column pattern", "a pattern of columns: column, table.column or schema.table.column; "
                        "what holds a dot or a space in double quotes", NULL, read_text),

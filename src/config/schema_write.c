@@ -161,6 +161,36 @@ write_required(struct json *j, const struct schema_object *o)
         json_close(j, ']');
 }
 
+/* {"required": [key]} */
+static void
+write_has_key(struct json *j, const char *key)
+{
+    json_open(j, '{');
+    json_key(j, "required");
+    json_open(j, '[');
+    json_str(j, str_from(key));
+    json_close(j, ']');
+    json_close(j, '}');
+}
+
+static void
+write_needs(struct json *j, const struct schema_need *need)
+{
+    json_key(j, "dependentSchemas");
+    json_open(j, '{');
+    for (; need->key != NULL; need++) {
+        json_key(j, need->key);
+        json_open(j, '{');
+        json_key(j, "anyOf");
+        json_open(j, '[');
+        for (const char *const *key = need->needs; *key != NULL; key++)
+            write_has_key(j, *key);
+        json_close(j, ']');
+        json_close(j, '}');
+    }
+    json_close(j, '}');
+}
+
 static void
 write_key_rules(struct json *j, const struct schema_object *o)
 {
@@ -169,27 +199,12 @@ write_key_rules(struct json *j, const struct schema_object *o)
     if (o->exactly_one != NULL) {
         json_key(j, "oneOf");
         json_open(j, '[');
-        for (const char *const *key = o->exactly_one; *key != NULL; key++) {
-            json_open(j, '{');
-            json_key(j, "required");
-            json_open(j, '[');
-            json_str(j, str_from(*key));
-            json_close(j, ']');
-            json_close(j, '}');
-        }
+        for (const char *const *key = o->exactly_one; *key != NULL; key++)
+            write_has_key(j, *key);
         json_close(j, ']');
     }
-    if (o->needs == NULL)
-        return;
-    json_key(j, "dependentRequired");
-    json_open(j, '{');
-    for (const struct schema_need *need = o->needs; need->key != NULL; need++) {
-        json_key(j, need->key);
-        json_open(j, '[');
-        json_str(j, str_from(need->needs));
-        json_close(j, ']');
-    }
-    json_close(j, '}');
+    if (o->needs != NULL)
+        write_needs(j, o->needs);
 }
 
 static void
@@ -430,9 +445,12 @@ write_key_rules_text(struct buf *out, const struct schema_object *o)
         describe_words(out, o->exactly_one);
         buf_put_text(out, " is required.");
     }
-    for (const struct schema_need *need = o->needs; need != NULL && need->key != NULL; need++)
-        buf_printf(out, "%s`%s` needs `%s` beside it.",
-                   need == o->needs && o->exactly_one == NULL ? "\n" : " ", need->key, need->needs);
+    for (const struct schema_need *need = o->needs; need != NULL && need->key != NULL; need++) {
+        buf_printf(out, "%s`%s` needs ", need == o->needs && o->exactly_one == NULL ? "\n" : " ",
+                   need->key);
+        describe_words(out, need->needs);
+        buf_put_text(out, " beside it.");
+    }
     if (o->exactly_one != NULL || o->needs != NULL)
         buf_put_u8(out, '\n');
 }
@@ -467,9 +485,10 @@ static void
 write_types(struct buf *out)
 {
     static const struct schema_type *const types[] = {
-        &type_name,    &type_address, &type_listen, &type_url,        &type_duration, &type_size,
-        &type_network, &type_time,    &type_day,    &type_claim_path, &type_glob,     &type_value,
-        &type_secret,  &type_key,     &type_column, &type_key_path,   &type_regex,
+        &type_name,     &type_address, &type_listen, &type_url,   &type_duration,
+        &type_size,     &type_network, &type_time,   &type_day,   &type_claim_path,
+        &type_glob,     &type_value,   &type_secret, &type_key,   &type_column,
+        &type_key_path, &type_regex,   &type_relay,  &type_email,
     };
 
     buf_put_text(out, "\n## Values\n\n| value | written as |\n|---|---|\n");

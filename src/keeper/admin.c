@@ -21,7 +21,9 @@ enum {
     SLOW_READER_MS = 5000,
     STILL_READING_MS = 10000, /* before the client takes us for dead */
     CATALOG_MS = 2 * READER_MS,
-    LISTING_BYTES_MAX = 64 << 20
+    LISTING_BYTES_MAX = 64 << 20,
+    LOGIN_LINK_SECONDS = 5 * 60,
+    LOGIN_URL_BYTES_MAX = 4096,
 };
 
 struct request {
@@ -121,22 +123,56 @@ read_list(struct str text, struct str items[static LIST_MAX])
 static enum err
 issue_token(struct request *r)
 {
-    struct str groups[LIST_MAX], resources[LIST_MAX];
+    struct str groups[LIST_MAX], resources[LIST_MAX], actors[LIST_MAX];
     struct token_request request = {
         .subject = r->message->subject,
         .groups = read_list(r->message->groups, groups),
         .resources = read_list(r->message->resources, resources),
+        .actors = read_list(r->message->actors, actors),
+        .task = r->message->task,
         .ttl_seconds = (unsigned)r->message->ttl_seconds,
     };
     struct buf token = buf_make(TOKEN_BYTES_MAX), id = buf_make(256);
     char detail[DETAIL_BYTES];
     enum err e = identity_issue(r->keeper->identity, &request, &token, &id);
 
-    (void)snprintf(detail, sizeof(detail), "token_id=%.*s subject=%.*s ttl=%us",
-                   STR_ARG(buf_str(&id)), STR_ARG(request.subject), request.ttl_seconds);
+    (void)snprintf(detail, sizeof(detail), "token_id=%.*s subject=%.*s actors=%zu ttl=%us",
+                   STR_ARG(buf_str(&id)), STR_ARG(request.subject), request.actors.n,
+                   request.ttl_seconds);
     if (e == OK && (e = record(r, "token_issue", detail)) == OK)
         e = send_line(r, buf_str(&token));
     buf_free_secret(&token);
+    buf_free(&id);
+    return e;
+}
+
+/* A link that logs into the console once: for operators without an identity provider, and demos.
+ * What comes after # stays in the browser until the page posts it. */
+static enum err
+make_login_link(struct request *r)
+{
+    struct str groups[LIST_MAX], url = r->keeper->edition->config->console.url;
+    struct token_request request = {
+        .subject = r->message->subject,
+        .groups = read_list(r->message->groups, groups),
+        .ttl_seconds = LOGIN_LINK_SECONDS,
+        .one_use = true,
+    };
+    struct buf link = buf_make(TOKEN_BYTES_MAX + LOGIN_URL_BYTES_MAX), id = buf_make(256);
+    char detail[DETAIL_BYTES];
+    enum err e;
+
+    if (url.len == 0)
+        return fail(ERR_INVALID, "there is no console (console: {url: \"https://...\"})");
+    if (r->message->ttl_seconds > 0 && r->message->ttl_seconds < LOGIN_LINK_SECONDS)
+        request.ttl_seconds = (unsigned)r->message->ttl_seconds;
+    buf_printf(&link, "%.*s/login/token#", STR_ARG(url));
+    e = identity_issue(r->keeper->identity, &request, &link, &id);
+    (void)snprintf(detail, sizeof(detail), "token_id=%.*s subject=%.*s ttl=%us",
+                   STR_ARG(buf_str(&id)), STR_ARG(request.subject), request.ttl_seconds);
+    if (e == OK && (e = record(r, "login_link", detail)) == OK)
+        e = send_line(r, buf_str(&link));
+    buf_free_secret(&link);
     buf_free(&id);
     return e;
 }
@@ -266,8 +302,9 @@ static const struct {
     const char *verb;
     enum err (*serve)(struct request *r);
 } verbs[] = {
-    {"sessions", list_sessions},    {"kill", kill_session},    {"token-issue", issue_token},
-    {"token-revoke", revoke_token}, {"token-keys", show_keys}, {"catalog", read_catalog},
+    {"sessions", list_sessions},     {"kill", kill_session},    {"token-issue", issue_token},
+    {"token-revoke", revoke_token},  {"token-keys", show_keys}, {"catalog", read_catalog},
+    {"login-link", make_login_link},
 };
 
 static void

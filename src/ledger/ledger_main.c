@@ -17,7 +17,13 @@
 #include "ledger/ledger.h"
 #include "sandbox/sandbox.h"
 
-enum { CONFIG_ARENA_MAX = 256 << 20, PROBLEMS_BYTES_MAX = 4096, EVENTS = 64, GROUPS_MAX = 256 };
+enum {
+    CONFIG_ARENA_MAX = 256 << 20,
+    PROBLEMS_BYTES_MAX = 4096,
+    EVENTS = 64,
+    GROUPS_MAX = 256,
+    CHAIN_MAX = 16
+};
 
 /* The process's end of one session's channel. */
 struct member {
@@ -26,7 +32,7 @@ struct member {
 };
 
 struct process {
-    int supervisor, listener, keeper; /* channels; -1: not there */
+    int supervisor, listener, keeper, control; /* channels; -1: not there */
     int poller;
     struct ledger *ledger;
     struct table *members; /* struct member by the 8 bytes of the session's id */
@@ -181,12 +187,13 @@ static enum err
 identify(struct process *p, const struct ipc_session_opened *opened)
 {
     struct str groups[GROUPS_MAX], list = opened->groups;
+    struct str chain[CHAIN_MAX], chain_list = opened->chain;
     struct ledger_identity identity = {
         .subject = opened->subject,
         .issuer = opened->issuer,
         .token_id = opened->token_id,
         .groups = {.items = groups},
-        .delegation = {.items = &opened->subject, .n = 1},
+        .delegation = {.items = chain},
         .resource = opened->resource,
         .database = opened->database,
         .target = opened->target,
@@ -197,6 +204,9 @@ identify(struct process *p, const struct ipc_session_opened *opened)
 
     while (identity.groups.n < GROUPS_MAX && ipc_list_next(&list, &groups[identity.groups.n]))
         identity.groups.n++;
+    while (identity.delegation.n < CHAIN_MAX &&
+           ipc_list_next(&chain_list, &chain[identity.delegation.n]))
+        identity.delegation.n++;
     return ledger_session_identify(p->ledger, opened->session, &identity);
 }
 
@@ -233,6 +243,40 @@ obey_keeper(struct process *p)
     }
 }
 
+/* --- control's channel ---------------------------------------------------------------------- */
+
+static enum err
+record_approval(struct process *p, const struct ipc_approval *m)
+{
+    struct ledger_approval approval = {
+        .session = m->session,
+        .request = m->request,
+        .event = m->event,
+        .actor = m->actor,
+        .rule = m->rule,
+        .binding_hash = m->binding_hash,
+        .text = m->text,
+    };
+
+    return ledger_approval(p->ledger, &approval);
+}
+
+static enum err
+obey_control(struct process *p)
+{
+    const union ipc_message *m = &p->packet.message;
+
+    switch (p->packet.type) {
+    case IPC_TYPE_APPROVAL:
+        return record_approval(p, &m->approval);
+    case IPC_TYPE_ADMIN_ACTION:
+        return ledger_admin(p->ledger, m->admin_action.actor, m->admin_action.action, STR(""),
+                            m->admin_action.detail);
+    default:
+        return fail(ERR_PROTOCOL, "unexpected message %s", ipc_type_name(p->packet.type));
+    }
+}
+
 /* Reads a channel until it would block, giving each message to `serve`; forgets it at its end. */
 static void
 read_channel(struct process *p, int *channel, enum err (*serve)(struct process *p))
@@ -255,6 +299,7 @@ catch_up(void *arg)
     struct process *p = arg;
 
     read_channel(p, &p->keeper, obey_keeper);
+    read_channel(p, &p->control, obey_control);
 }
 
 /* --- the listener's and the supervisor's channel --------------------------------------------- */
@@ -329,12 +374,17 @@ configure(struct process *p)
 static enum err
 meet(struct process *p)
 {
-    bool is_keeper = p->packet.message.peer.service == IPC_SERVICE_KEEPER;
-    int *channel = is_keeper ? &p->keeper : &p->listener;
+    uint64_t peer = p->packet.message.peer.service;
+    int *channel = peer == IPC_SERVICE_KEEPER    ? &p->keeper
+                   : peer == IPC_SERVICE_CONTROL ? &p->control
+                                                 : &p->listener;
     int next = ipc_take_fd(&p->packet, 0);
 
     /* What is left of the old one; overwrites the packet. */
-    read_channel(p, channel, is_keeper ? obey_keeper : obey_listener);
+    read_channel(p, channel,
+                 peer == IPC_SERVICE_KEEPER    ? obey_keeper
+                 : peer == IPC_SERVICE_CONTROL ? obey_control
+                                               : obey_listener);
     if (*channel >= 0)
         close(*channel);
     *channel = next;
@@ -387,11 +437,12 @@ serve_ended_members(struct process *p)
 static enum err
 loop_once(struct process *p)
 {
-    enum { SUPERVISOR, LISTENER, KEEPER, MEMBERS, SPOOLS, N };
+    enum { SUPERVISOR, LISTENER, KEEPER, CONTROL, MEMBERS, SPOOLS, N };
     struct pollfd fds[N] = {
         [SUPERVISOR] = {p->supervisor, POLLIN, 0},
         [LISTENER] = {p->listener, POLLIN, 0},
         [KEEPER] = {p->keeper, POLLIN, 0},
+        [CONTROL] = {p->control, POLLIN, 0},
         [MEMBERS] = {p->poller, POLLIN, 0},
         [SPOOLS] = {p->ledger == NULL ? -1 : ledger_poll_fd(p->ledger), POLLIN, 0},
     };
@@ -405,6 +456,8 @@ loop_once(struct process *p)
         read_channel(p, &p->listener, obey_listener);
     if (fds[KEEPER].revents != 0)
         read_channel(p, &p->keeper, obey_keeper);
+    if (fds[CONTROL].revents != 0)
+        read_channel(p, &p->control, obey_control);
     if (fds[MEMBERS].revents != 0)
         serve_ended_members(p);
     if (fds[SUPERVISOR].revents != 0)
@@ -430,7 +483,7 @@ ledger_run(int channel)
     enum err e = OK;
 
     p.supervisor = channel;
-    p.listener = p.keeper = -1;
+    p.listener = p.keeper = p.control = -1;
     p.members = table_new(LEDGER_SESSIONS_MAX);
     p.poller = epoll_create1(EPOLL_CLOEXEC);
     if (p.members == NULL || p.poller < 0)

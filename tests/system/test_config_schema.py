@@ -115,3 +115,84 @@ def test_limits_are_accepted_where_something_is_allowed():
 def test_a_mistake_is_refused(instead_of, written):
     assert instead_of in SAMPLE
     assert not is_valid(SAMPLE.replace(instead_of, written, 1))
+
+
+PEOPLE = """
+console:
+  url: "https://gw.example.com:9443"
+  login: {issuer: corp, client_id: console}
+  roles: {admin: [sre]}
+store: {postgresql: {connection: host=db, password: {env: PW}}}
+recordings: {directory: r, public_key: r.pub, retention: 30d}
+notifications:
+  - {name: hook, webhook: {url: "https://hooks/x", secret: {file: s}}, events: [approval]}
+  - {name: chat, slack: {url: "https://slack/x", signing_secret: {file: s}, users: {U1: anna}}}
+  - {name: mail, email: {relay: "smtp://mail:25", from: gw@example.com, to: a@example.com}}
+"""
+STEP_UP = "step_up: {approvers: {groups: [oncall]}}"
+
+
+def with_people(change=("", "")):
+    text = SAMPLE.replace("  postgres: 0.0.0.0:5432\n",
+                          "  postgres: 0.0.0.0:5432\n  console: 0.0.0.0:9443\n", 1) + PEOPLE
+    assert change[0] in text
+    return text.replace(*change, 1)
+
+
+def with_policy(text):
+    return with_people(("policies:\n", f"policies:\n  - {{name: p, {text}}}\n"))
+
+
+def test_the_console_and_its_kin_are_accepted():
+    assert is_valid(with_people())
+
+
+@pytest.mark.parametrize("change", [
+    ("  url: ", "  uri: "),
+    ("client_id: console", "clientid: console"),
+    ("{admin: [sre]}", "{}"),
+    ("{postgresql: {", "{mysql: {"),
+    ("public_key: r.pub, ", ""),
+    ("retention: 30d", "retention: 30"),
+    (", secret: {file: s}}, events", "}, events"),
+    ("signing_secret: {file: s}, ", ""),
+    ("events: [approval]", "events: [all]"),
+    ("smtp://mail:25", "mail:25"),
+    ("from: gw@example.com", "from: 'gw <gw@example.com>'"),
+    ("name: chat, ", "name: chat, teams: {url: \"https://t\"}, "),
+])
+def test_mistakes_in_them_are_refused(change):
+    assert not is_valid(with_people(change))
+
+
+@pytest.mark.parametrize("text", [
+    STEP_UP,
+    f"{STEP_UP}, commands: [ddl], limits: {{read_only: true}}, record: {{rows: true}}",
+    f"{STEP_UP}, \"on\": connect",
+    "step_up: {approvers: {subjects: anna}, approvals: 20, wait: 1h, wait_in_transaction: 5s, "
+    "reason_required: true, scope: for_task, valid_for: 1h, preview: dry_run, "
+    "break_glass: {groups: [ic]}}",
+    "defer: \"say why\", commands: ddl",
+    "allow: [read], record: {retention: 30d}",
+])
+def test_approvals_are_accepted(text):
+    assert is_valid(with_policy(text))
+
+
+@pytest.mark.parametrize("text", [
+    "step_up: {}",
+    "step_up: {approvers: {}}",
+    "step_up: {approvers: {groups: []}}",
+    "step_up: {approvers: {groups: [a]}, approvals: 21}",
+    "step_up: {approvers: {groups: [a]}, wait: 10}",
+    "step_up: {approvers: {groups: [a]}, scope: for_ever}",
+    "step_up: {approvers: {groups: [a]}, preview: dry-run}",
+    "step_up: {approvers: {groups: [a]}, break_glass: {}}",
+    f"{STEP_UP}, defer: why",
+    f"{STEP_UP}, \"on\": session",
+    "allow: [read], commands: [ddl]",
+    "deny: no, record: {rows: true}",
+    "allow: [read], record: {}",
+])
+def test_mistakes_in_approvals_are_refused(text):
+    assert not is_valid(with_policy(text))

@@ -3,6 +3,8 @@
 #include "config/config.h"
 #include "config/node.h"
 
+#include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -50,8 +52,9 @@ static const struct mistake mistakes[] = {
      "    hint: did you mean 'address'?\n"},
     {"policies:", "nonsense: 1\npolicies:",
      "b.yaml:13:1: error: unknown key 'nonsense' in the file\n"
-     "    hint: known keys: listen, tls, issuers, local_issuer, resources, policies, state, "
-     "runtime, ledger, log, limits, drain, postgres\n"},
+     "    hint: known keys: listen, tls, issuers, local_issuer, resources, policies, console, "
+     "store, "
+     "recordings, notifications, state, runtime, ledger, log, limits, drain, postgres\n"},
     {"    labels: {env: prod}\npol", "    labels: {env: prod}\n    protocol: postgres\npol",
      "b.yaml:13:5: error: duplicate key 'protocol'; it is on line 9 already\n"},
     {"listen: {", "listen: &a {",
@@ -225,7 +228,7 @@ static const struct mistake mistakes[] = {
     {"allow: [read]\n", "allow: [read]\n    limits: {max_tables: 1025}\n",
      "b.yaml:18:26: error: 'max_tables' must be from 1 to 1024\n"},
     {"deny: never done\n", "deny: never done\n    limits: {read_only: true}\n",
-     "b.yaml:21:5: error: 'limits' needs 'allow' beside it\n"},
+     "b.yaml:21:5: error: 'limits' needs 'allow', 'step_up' or 'defer' beside it\n"},
     {"listen: {postgres: 127.0.0.1:5432}\n",
      "listen: {postgres: 127.0.0.1:5432}\nlocal_issuer: {enabled: yes}\n",
      "b.yaml:2:25: error: 'enabled' must be true or false, not 'yes'\n"
@@ -331,11 +334,14 @@ static const struct mistake mistakes[] = {
      "b.yaml:18:12: error: 'when' is empty\n"
      "    hint: name at least one condition\n"},
     {"deny: never done", "deny: \"\"", "b.yaml:20:11: error: 'deny' must be text, not empty\n"},
-    {"    allow: [read]\n", "", "b.yaml:14:5: error: a policy needs one of 'allow' or 'deny'\n"},
+    {"    allow: [read]\n", "",
+     "b.yaml:14:5: error: a policy needs one of 'allow', 'deny', "
+     "'step_up' or 'defer'\n"},
     {"    allow: [read]\n", "    allow: [read]\n    deny: x\n",
-     "b.yaml:14:5: error: a policy needs only one of 'allow' or 'deny'\n"},
+     "b.yaml:14:5: error: a policy needs only one of 'allow', 'deny', "
+     "'step_up' or 'defer'\n"},
     {"    allow: [read]\n", "    allow: [read]\n    commands: [ddl]\n",
-     "b.yaml:18:5: error: 'commands' needs 'deny' beside it\n"},
+     "b.yaml:18:5: error: 'commands' needs 'deny', 'step_up' or 'defer' beside it\n"},
     {"allow: [read]", "allow: [raed]",
      "b.yaml:17:13: error: unknown command class 'raed'\n"
      "    hint: did you mean 'read'?\n"},
@@ -438,6 +444,197 @@ static const struct mistake mistakes[] = {
      "    hint: resources: sales\n"},
 };
 
+/* The same with humans in it. */
+static const char with_people[] =
+    "listen: {postgres: 127.0.0.1:5432, console: 0.0.0.0:9443}\n"
+    "tls: {certificate: tls/gw.crt, key: tls/gw.key}\n"
+    "issuers:\n"
+    "  - {name: corp, issuer: 'https://idp.example.com', audience: bulkhead, task_claim: task.id}\n"
+    "resources:\n"
+    "  sales: {protocol: postgres, address: 'db:5432', credential: {user: app}}\n"
+    "console:\n"
+    "  url: https://gw.example.com:9443/\n"
+    "  login: {issuer: corp, client_id: console, client_secret: {env: CONSOLE_SECRET}}\n"
+    "  roles: {admin: [sre, 'ops-*'], auditor: audit}\n"
+    "store:\n"
+    "  sqlite: control.db\n"
+    "recordings:\n"
+    "  directory: recordings\n"
+    "  public_key: recordings.pub\n"
+    "notifications:\n"
+    "  - {name: hook, webhook: {url: 'https://hooks/x', secret: {file: hook}}, events: approval}\n"
+    "  - {name: chat, slack: {url: 'https://slack/x', signing_secret: {file: s}, users: {U1: "
+    "anna}}}\n"
+    "  - {name: room, teams: {url: 'https://teams/x'}}\n"
+    "  - {name: mail, email: {relay: 'smtps://mail:465', from: gw@example.com, to: "
+    "[a@example.com]}}\n"
+    "policies:\n"
+    "  - name: read\n"
+    "    allow: [read, session]\n"
+    "    record: {rows: true, retention: 365d}\n"
+    "  - name: ddl\n"
+    "    commands: ddl\n"
+    "    step_up:\n"
+    "      approvers: {groups: [oncall], subjects: [anna]}\n"
+    "      approvals: 2\n"
+    "  - name: write\n"
+    "    commands: write\n"
+    "    defer: say which ticket this is for\n"
+    "  - name: visit\n"
+    "    on: connect\n"
+    "    step_up: {approvers: {groups: [oncall]}, valid_for: 2h}\n";
+
+static const struct mistake mistakes_with_people[] = {
+    {"", "", ""}, /* none */
+    {", console: 0.0.0.0:9443", "",
+     "b.yaml:7:1: error: there is a 'console', but nothing listens for it\n"
+     "    hint: add \"console: 0.0.0.0:9443\" to 'listen'\n"},
+    {"console:\n"
+     "  url: https://gw.example.com:9443/\n"
+     "  login: {issuer: corp, client_id: console, client_secret: {env: CONSOLE_SECRET}}\n"
+     "  roles: {admin: [sre, 'ops-*'], auditor: audit}\n",
+     "",
+     "b.yaml:1:1: error: the console listens, but there is no 'console'\n"
+     "    hint: add \"console: {url: https://HOST:PORT}\", as people reach it\n"},
+    {"0.0.0.0:9443", "127.0.0.1:5432",
+     "b.yaml:1:45: error: 127.0.0.1:5432 is taken already, on line 1\n"},
+    {"{postgres: 127.0.0.1:5432, console: 0.0.0.0:9443}",
+     "\n  - {protocol: console, address: 127.0.0.1:9443}\n"
+     "  - {protocol: console, address: 127.0.0.1:9444, resource: sales}",
+     "b.yaml:3:34: error: the console listens at one address only\n"
+     "b.yaml:3:60: error: the console leads to no resource\n"},
+    {"tls: {certificate: tls/gw.crt, key: tls/gw.key}", "postgres: {cleartext_on_loopback: true}",
+     "b.yaml:1:45: error: the console is always HTTPS, but there is no 'tls'\n"
+     "    hint: add \"tls: {certificate: FILE, key: FILE}\"\n"},
+    {"https://gw.example.com:9443/", "http://127.0.0.1:9443",
+     "b.yaml:8:8: warning: 'url' is fetched without encryption\n"
+     "    hint: use https:// outside of tests\n"
+     "b.yaml:8:8: error: the console is reached by HTTPS only\n"
+     "    hint: write https://\n"},
+    {"https://gw.example.com:9443/", "https://gw.example.com:9443/console",
+     "b.yaml:8:8: error: the console has a host and a port of its own, without a path\n"
+     "    hint: write \"https://gw.example.com:9443\"\n"},
+    {"issuer: corp", "issuer: crop",
+     "b.yaml:9:19: error: there is no issuer 'crop'\n"
+     "    hint: did you mean 'corp'?\n"},
+    {"issuer: corp", "issuer: local",
+     "b.yaml:9:19: error: 'local' is the gateway's own issuer, which has no login page\n"
+     "    hint: people log in with its tokens without this\n"},
+    {"client_id: console, ", "",
+     "b.yaml:9:10: error: 'login' needs 'client_id'\n"
+     "    hint: for example \"client_id: bulkhead-console\"\n"},
+    {"client_id: console", "client_id: console, scopes: profile email",
+     "b.yaml:9:53: error: without 'openid' the provider does not say who logs in\n"
+     "    hint: add openid\n"},
+    {"audience: bulkhead,", "audience: bulkhead, enabled: false,",
+     "b.yaml:3:1: warning: there is no enabled issuer: nobody can be authenticated\n"
+     "    hint: add an entry to 'issuers', or \"local_issuer: {enabled: true}\"\n"
+     "b.yaml:9:19: warning: issuer 'corp' is disabled\n"},
+    {"roles: {admin: [sre, 'ops-*'], auditor: audit}", "roles: {}",
+     "b.yaml:10:10: error: 'roles' is empty\n"
+     "    hint: name at least one role\n"},
+    {"task_claim: task.id", "task_claim: .id",
+     "b.yaml:4:85: error: 'task_claim' must be the path of a claim, with dots between its "
+     "members, not '.id'\n"},
+    {"  sqlite: control.db\n", "  {}\n",
+     "b.yaml:12:3: error: 'store' needs one of 'sqlite' or 'postgresql'\n"},
+    {"  sqlite: control.db\n", "  postgresql: {connection: 'host=db PASSWORD = x dbname=b'}\n",
+     "b.yaml:12:28: error: a connection string does not hold the password\n"
+     "    hint: write it as \"password: {file: FILE}\" beside it\n"},
+    {"  public_key: recordings.pub\n", "",
+     "b.yaml:14:3: error: 'recordings' needs 'public_key'\n"
+     "    hint: for example \"public_key: recordings.pub\"\n"},
+    {"  public_key: recordings.pub\n",
+     "  public_key: recordings.pub\n  s3: {endpoint: 'https://s3'}\n",
+     "b.yaml:16:7: error: 's3' needs 'bucket'\n"
+     "    hint: for example \"bucket: bulkhead-recordings\"\n"
+     "b.yaml:16:7: error: 's3' needs 'access_key'\n"
+     "    hint: for example \"access_key: {file: /run/secrets/s3-access}\"\n"
+     "b.yaml:16:7: error: 's3' needs 'secret_key'\n"
+     "    hint: for example \"secret_key: {file: /run/secrets/s3-secret}\"\n"},
+    {"recordings:\n  directory: recordings\n  public_key: recordings.pub\n", "",
+     "b.yaml:21:5: error: there are no recordings: 'record' has no meaning\n"
+     "    hint: add \"recordings: {directory: DIRECTORY, public_key: FILE}\"\n"},
+    {"events: approval", "events: approvals",
+     "b.yaml:17:83: error: unknown event 'approvals'\n"
+     "    hint: did you mean 'approval'?\n"},
+    {"name: chat", "name: hook", "b.yaml:18:12: error: a second notification called 'hook'\n"},
+    {"{U1: anna}", "{U1: anna, U2: anna}",
+     "b.yaml:18:99: warning: 'anna' may decide as two members of the chat\n"},
+    {"signing_secret: {file: s}, ", "",
+     "b.yaml:18:50: error: 'users' needs 'signing_secret' beside it\n"},
+    {", teams: {url: 'https://teams/x'}", "",
+     "b.yaml:19:5: error: an entry of 'notifications' needs one of 'webhook', 'slack', 'teams' or "
+     "'email'\n"},
+    {"smtps://mail:465", "mail:25",
+     "b.yaml:20:33: error: 'relay' must be the address of a mail relay: smtp://HOST:PORT or "
+     "smtps://HOST:PORT, not 'mail:25'\n"},
+    {"smtps://mail:465", "smtp://mail",
+     "b.yaml:20:33: error: 'relay' must be the address of a mail relay: smtp://HOST:PORT or "
+     "smtps://HOST:PORT, not 'smtp://mail'\n"
+     "    hint: add the port: smtp://mail:587\n"},
+    {"gw@example.com", "'gw <gw@example.com>'",
+     "b.yaml:20:59: error: 'from' must be an e-mail address, not 'gw <gw@example.com>'\n"},
+    {"from: gw@example.com", "user: gw, from: gw@example.com",
+     "b.yaml:20:53: error: 'user' needs 'password' beside it\n"},
+    {"retention: 365d", "retention: 1h",
+     "b.yaml:24:37: error: 'retention' must be from 1d to 3650d\n"},
+    {"      approvers: {groups: [oncall], subjects: [anna]}\n", "",
+     "b.yaml:28:7: error: 'step_up' needs 'approvers'\n"
+     "    hint: for example \"approvers: {groups: [oncall]}\"\n"},
+    {"{groups: [oncall], subjects: [anna]}", "{}",
+     "b.yaml:28:18: error: 'approvers' is empty\n"
+     "    hint: name at least one condition\n"},
+    {"{groups: [oncall], subjects: [anna]}", "{groups: []}",
+     "b.yaml:28:27: error: 'groups' is empty\n"
+     "    hint: name at least one\n"},
+    {"{groups: [oncall], subjects: [anna]}", "{subjects: [anna]}",
+     "b.yaml:29:18: error: 2 people must approve, but 'approvers' names only 1\n"},
+    {"approvals: 2", "approvals: 21", "b.yaml:29:18: error: 'approvals' must be from 1 to 20\n"},
+    {"approvals: 2", "wait: 25h", "b.yaml:29:13: error: 'wait' must be from 1s to 1d\n"},
+    {"approvals: 2", "wait: 0s", "b.yaml:29:13: error: 'wait' must be from 1s to 1d\n"},
+    {"approvals: 2", "wait: 30s", ""},
+    {"approvals: 2", "wait_in_transaction: 20m",
+     "b.yaml:29:28: error: 'wait_in_transaction' is longer than 'wait'\n"
+     "    hint: locks are held meanwhile: make it short\n"},
+    {"approvals: 2", "valid_for: 15m",
+     "b.yaml:29:7: error: an approval of scope 'once' serves the waiting command only: 'valid_for' "
+     "has no meaning\n"
+     "    hint: add \"scope: for_session\" or \"scope: for_task\"\n"},
+    {"approvals: 2", "scope: for_task",
+     "b.yaml:29:14: error: this scope needs 'valid_for': how long an approval serves\n"
+     "    hint: for example \"valid_for: 15m\"\n"},
+    {"approvals: 2", "scope: for_task\n      valid_for: 15m", ""},
+    {"approvals: 2", "scope: forever",
+     "b.yaml:29:14: error: 'scope' cannot be 'forever'\n"
+     "    hint: allowed: once, for_session, for_task\n"},
+    {"approvals: 2", "preview: dry-run",
+     "b.yaml:29:16: error: 'preview' cannot be 'dry-run'\n"
+     "    hint: did you mean 'dry_run'?\n"},
+    {"approvals: 2", "break_glass: {}",
+     "b.yaml:29:20: error: 'break_glass' needs 'groups'\n"
+     "    hint: for example \"groups: [incident-commanders]\"\n"},
+    {"    defer: say which ticket this is for\n", "    allow: all\n",
+     "b.yaml:31:5: error: 'commands' needs 'deny', 'step_up' or 'defer' beside it\n"},
+    {"    on: connect\n", "    on: connect\n    tables: [t]\n    limits: {read_only: true}\n",
+     "b.yaml:35:5: error: with 'on: connect' there is no command yet that 'tables' could be about\n"
+     "    hint: write another policy for what is done then\n"
+     "b.yaml:36:5: error: with 'on: connect' there is no command yet that 'limits' could be about\n"
+     "    hint: write another policy for what is done then\n"},
+    {"step_up: {approvers: {groups: [oncall]}, valid_for: 2h}", "allow: [read]",
+     "b.yaml:34:9: error: 'on: connect' is for policies with 'step_up'\n"
+     "    hint: 'who', 'resources', 'from' and 'when' of an allow say who may connect\n"},
+    {"valid_for: 2h", "scope: for_session",
+     "b.yaml:35:46: error: a grant of access has no 'scope'\n"
+     "    hint: 'valid_for' is the longest access that may be asked for\n"},
+    {"  - name: visit\n", "  - name: never\n    commands: ddl\n    deny: no\n  - name: visit\n",
+     "b.yaml:27:5: error: this can never allow anything: policy 'never' denies all of it\n"
+     "    hint: an explicit deny always wins; remove this policy or narrow the other\n"},
+    {"allow: [read, session]\n    record: {rows: true, retention: 365d}\n",
+     "deny: no\n    record: {rows: true}\n    commands: read\n",
+     "b.yaml:24:5: error: 'record' needs 'allow', 'step_up' or 'defer' beside it\n"},
+};
+
 /* What a test parses into. */
 struct parsed {
     struct arena *arena;
@@ -529,6 +726,103 @@ test_each_mistake_is_reported_with_its_place_and_a_hint(void **state)
         assert_report(str_from(text), mistakes[i].report);
         test_free(text);
     }
+}
+
+static void
+test_mistakes_about_people_are_reported_likewise(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(mistakes_with_people) / sizeof(mistakes_with_people[0]); i++) {
+        const struct mistake *m = &mistakes_with_people[i];
+        char *text = change(with_people, m->instead_of, m->written);
+
+        assert_report(str_from(text), m->report);
+        test_free(text);
+    }
+}
+
+/* Approvals are nothing without a place to decide: each way of having none is told. */
+static void
+test_approvals_need_the_console(void **state)
+{
+    char *text = change(with_people, ", console: 0.0.0.0:9443", ""), *without;
+    const char *from = strstr(text, "console:\n"), *to = strstr(text, "store:\n");
+
+    (void)state;
+    assert_true(from != NULL && to != NULL);
+    without = test_malloc(strlen(text) + 1);
+    snprintf(without, strlen(text) + 1, "%.*s%s", (int)(from - text), text, to);
+    assert_report(str_from(without),
+                  "b.yaml:23:5: error: approvals need the console: without it nobody could decide\n"
+                  "    hint: add \"listen: {console: 0.0.0.0:9443}\" and "
+                  "\"console: {url: https://HOST:9443}\"\n"
+                  "b.yaml:31:5: error: approvals need the console: without it nobody could decide\n"
+                  "    hint: add \"listen: {console: 0.0.0.0:9443}\" and "
+                  "\"console: {url: https://HOST:9443}\"\n");
+    test_free(without);
+    test_free(text);
+}
+
+static void
+test_people_are_read_as_they_are_meant(void **state)
+{
+    struct parsed *p = parse(str_from(with_people));
+    const struct config *c = p->config;
+    const struct policy_rule *ddl, *visit;
+
+    (void)state;
+    assert_int_equal(p->err, OK);
+    assert_int_equal(p->report.warnings, 0);
+    assert_int_equal(c->n_listens, 1);
+    assert_str(c->console_listen.host, "0.0.0.0");
+    assert_int_equal(c->console_listen.port, 9443);
+    assert_str(c->issuers[0].task_claim, "task.id");
+    assert_str(c->console.url, "https://gw.example.com:9443");
+    assert_str(c->console.login_issuer, "corp");
+    assert_int_equal(c->console.client_secret.source, SECRET_ENV);
+    assert_str(c->console.scopes, "openid profile email");
+    assert_int_equal(c->console.admins.n, 2);
+    assert_str(c->console.auditors.items[0], "audit");
+    assert_int_equal(c->console.viewers.n, 0);
+    assert_int_equal(c->console.session_seconds, 8 * 3600);
+    assert_int_equal(c->store.kind, CONFIG_STORE_SQLITE);
+    assert_str(c->store.path, "/etc/bulkhead/control.db");
+    assert_str(c->recordings.directory, "/etc/bulkhead/recordings");
+    assert_str(c->recordings.public_key, "/etc/bulkhead/recordings.pub");
+    assert_int_equal(c->recordings.retention_seconds, 90 * 86400);
+    assert_int_equal(c->n_notifications, 4);
+    assert_int_equal(c->notifications[0].kind, NOTIFY_WEBHOOK);
+    assert_str(c->notifications[0].events.items[0], "approval");
+    assert_str(c->notifications[0].secret.value, "/etc/bulkhead/hook");
+    assert_int_equal(c->notifications[1].kind, NOTIFY_SLACK);
+    assert_str(c->notifications[1].users[0].id, "U1");
+    assert_str(c->notifications[1].users[0].subject, "anna");
+    assert_int_equal(c->notifications[2].kind, NOTIFY_TEAMS);
+    assert_str(c->notifications[2].url, "https://teams/x");
+    assert_int_equal(c->notifications[3].kind, NOTIFY_EMAIL);
+    assert_str(c->notifications[3].url, "smtps://mail:465");
+    assert_str(c->notifications[3].to.items[0], "a@example.com");
+    assert_true(c->policies[0].record.rows);
+    assert_int_equal(c->policies[0].record.retention_seconds, 365 * 86400);
+    ddl = &c->policies[1];
+    assert_int_equal(ddl->verdict, VERDICT_STEP_UP);
+    assert_int_equal(ddl->on, RULE_ON_COMMAND);
+    assert_int_equal(ddl->classes, CLASSES(DDL));
+    assert_str(ddl->step_up.approver_groups.items[0], "oncall");
+    assert_str(ddl->step_up.approver_subjects.items[0], "anna");
+    assert_int_equal(ddl->step_up.approvals, 2);
+    assert_int_equal(ddl->step_up.wait_seconds, 600);
+    assert_int_equal(ddl->step_up.wait_in_transaction_seconds, 60);
+    assert_int_equal(ddl->step_up.scope, STEP_UP_ONCE);
+    assert_int_equal(ddl->step_up.preview, PREVIEW_ESTIMATE);
+    assert_int_equal(ddl->step_up.break_glass_groups.n, 0);
+    assert_int_equal(c->policies[2].verdict, VERDICT_DEFER);
+    assert_str(c->policies[2].message, "say which ticket this is for");
+    visit = &c->policies[3];
+    assert_int_equal(visit->verdict, VERDICT_STEP_UP);
+    assert_int_equal(visit->on, RULE_ON_CONNECT);
+    assert_int_equal(visit->step_up.valid_seconds, 2 * 3600);
+    end(p);
 }
 
 static void
@@ -997,7 +1291,8 @@ make_folder(void **state)
 static int
 remove_folder(void **state)
 {
-    static const char *const names[] = {"b.yaml", "tls/gw.crt", "tls/gw.key", "tls", "sales.pw"};
+    static const char *const names[] = {"b.yaml", "tls/gw.crt", "tls/gw.key",
+                                        "tls",    "sales.pw",   "recordings.pub"};
     char path[128];
 
     (void)state;
@@ -1071,6 +1366,51 @@ test_files_that_are_named_must_be_there(void **state)
     assert_int_equal(p->report.warnings, 1);
     assert_says(p, "b.yaml:2:37: warning: every user of this machine can read '");
     end(p);
+}
+
+static void
+write_public_key(EVP_PKEY *key)
+{
+    char path[128];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/recordings.pub", folder);
+    f = fopen(path, "w");
+    assert_true(key != NULL && f != NULL && PEM_write_PUBKEY(f, key) == 1 && fclose(f) == 0);
+    EVP_PKEY_free(key);
+}
+
+static void
+test_the_key_of_recordings_must_be_an_rsa_key_of_3072_bits(void **state)
+{
+    char *text = change(good, "policies:",
+                        "recordings: {directory: r, public_key: recordings.pub}\n"
+                        "policies:");
+    struct parsed *p;
+
+    (void)state;
+    write_file("b.yaml", text, 0644);
+    p = load();
+    assert_says(p, "b.yaml:13:40: error: cannot read '");
+    end(p);
+    write_file("recordings.pub", "-----BEGIN PUBLIC KEY-----\n", 0644);
+    p = load();
+    assert_says(p, "recordings.pub' is not the public key of an RSA pair, in PEM\n");
+    assert_says(p, "hint: make a pair: openssl genpkey ");
+    end(p);
+    write_public_key(EVP_EC_gen("P-256"));
+    p = load();
+    assert_says(p, "recordings.pub' is not the public key of an RSA pair, in PEM\n");
+    end(p);
+    write_public_key(EVP_RSA_gen(2048));
+    p = load();
+    assert_says(p, "recordings.pub' has 2048 bits; recordings need 3072 to 8192\n");
+    end(p);
+    write_public_key(EVP_RSA_gen(3072));
+    p = load();
+    assert_null(memmem(p->text.ptr, p->text.len, "recordings", 10));
+    end(p);
+    test_free(text);
 }
 
 static void
@@ -1150,6 +1490,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_mistake_is_reported_with_its_place_and_a_hint),
+        cmocka_unit_test(test_mistakes_about_people_are_reported_likewise),
+        cmocka_unit_test(test_approvals_need_the_console),
+        cmocka_unit_test(test_people_are_read_as_they_are_meant),
         cmocka_unit_test(test_all_mistakes_are_reported_in_the_order_of_the_file),
         cmocka_unit_test(test_a_report_has_an_end),
         cmocka_unit_test(test_defaults_are_safe),
@@ -1166,6 +1509,8 @@ main(void)
         cmocka_unit_test(test_little_memory_is_an_error),
         cmocka_unit_test_setup_teardown(test_files_that_are_named_must_be_there, make_folder,
                                         remove_folder),
+        cmocka_unit_test_setup_teardown(test_the_key_of_recordings_must_be_an_rsa_key_of_3072_bits,
+                                        make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_a_secret_is_read_from_where_it_is, make_folder,
                                         remove_folder),
         cmocka_unit_test(test_reference_and_schema_are_made_from_the_table),
