@@ -1377,6 +1377,23 @@ ledger_watch(struct ledger *l, uint64_t session, bool on)
     return OK;
 }
 
+static void
+stop_watching(struct str key, void *value, void *arg)
+{
+    struct ledger *l = arg;
+    struct session *s = value;
+
+    (void)key;
+    if (s->tape != NULL)
+        scribe_watch(l->scribe, s->tape, false);
+}
+
+void
+ledger_watch_none(struct ledger *l)
+{
+    table_each(l->sessions, stop_watching, l);
+}
+
 static enum err
 open_all(struct ledger *l, const struct ledger_options *options)
 {

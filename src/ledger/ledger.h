@@ -75,6 +75,7 @@ enum err ledger_set_recording_key(struct ledger *l, struct str pem);
 /* Whether what happens in a session is given to the `live` of its recording, and first what its
  * present chunk holds. ERR_NOT_FOUND: it is over, or is not recorded. */
 enum err ledger_watch(struct ledger *l, uint64_t session, bool on);
+void ledger_watch_none(struct ledger *l);
 
 /* --- the loop ------------------------------------------------------------------------------ */
 
