@@ -121,7 +121,7 @@ live_opened(struct control *c, const struct ipc_session_opened *opened)
 static void
 end(struct control *c, struct live_session *s)
 {
-    holds_end(c, s);
+    holds_session_over(c, s);
     (void)table_remove(c->sessions, key_of_live(&s->id));
     s->closed_us = clock_wall_us();
     announce(c, s->id, "ended");

@@ -345,7 +345,8 @@ local_tokens(void)
     static const struct str groups[] = {STR_INIT("dba"), STR_INIT("ops \"x\"")};
     static const struct str resources[] = {STR_INIT("test")};
     struct config config = configuration(NULL, 0);
-    struct token_request request = {STR("alice"), {groups, 2}, {resources, 1}, 60};
+    struct token_request request = {
+        .subject = STR("alice"), .groups = {groups, 2}, .resources = {resources, 1}, .ttl_seconds = 60};
     struct buf token = buf_make(TOKEN_BYTES_MAX), token_id = buf_make(256), keys = buf_make(4096);
     struct arena *arena;
     struct principal p;

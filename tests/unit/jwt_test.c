@@ -185,7 +185,7 @@ test_bad_json_is_refused(void **state)
         "{\"iss\":\"x\",\"s\":\"\xed\xa0\x80\"}",
         "{\"iss\":\"x\",\"s\":\"\\ud800\"}",
         "\xef\xbb\xbf{\"iss\":\"x\"}",
-        "{\"iss\":\"x\",\"d\":[[[[[[[[1]]]]]]]]}",
+        "{\"iss\":\"x\",\"d\":[[[[[[[[[1]]]]]]]]]}",
         "{\"iss\":[\"x\"]}",
         "{\"iss\":\"\"}",
         "{\"iss\":null}",
@@ -196,7 +196,7 @@ test_bad_json_is_refused(void **state)
     };
 
     (void)state;
-    assert_int_equal(parse(GOOD_HEADER, "{\"iss\":\"x\",\"d\":[[[[[[[1]]]]]]]}"), OK);
+    assert_int_equal(parse(GOOD_HEADER, "{\"iss\":\"x\",\"d\":[[[[[[[[1]]]]]]]]}"), OK);
     assert_int_equal(parse(GOOD_HEADER, "{\"iss\":\"[[[[[[[[[[\\\"[[\"}"), OK);
     for (size_t i = 0; i < sizeof(payloads) / sizeof(payloads[0]); i++)
         assert_int_equal(parse(GOOD_HEADER, payloads[i]), ERR_DENIED);
