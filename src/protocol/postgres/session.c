@@ -316,6 +316,7 @@ release(struct pgsession *s)
     pganswers_free(&s->answers);
     pgaffected_free(s);
     pgrows_free(&s->rows);
+    pgrecord_free(&s->record);
     pglane_free(&s->up);
     pglane_free(&s->down);
     pgnames_free(s->cursors);

@@ -10,6 +10,7 @@
 #include "protocol/postgres/context.h"
 #include "protocol/postgres/lane.h"
 #include "protocol/postgres/purpose.h"
+#include "protocol/postgres/record.h"
 #include "protocol/postgres/rows.h"
 #include "protocol/postgres/statement.h"
 #include "protocol/postgres/target.h"
@@ -57,6 +58,7 @@ struct pgsession {
     /* Of the head's answer */
     struct pgrows rows; /* what its rows are, as the server described them */
     bool rows_refused;  /* that was not what was expected */
+    struct pgrecord record;
 
     bool cancel_wanted;   /* what runs passed a limit: the main fiber is to have it cancelled */
     bool cancelling;      /* until that is done nothing new is forwarded */

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "policy/limits.h"
+#include "gate/recorder.h"
 #include "protocol/postgres/ask.h"
 #include "protocol/postgres/limit.h"
 #include "protocol/postgres/refusal.h"
@@ -370,6 +371,10 @@ admit(struct request *r, struct command *command, const struct pgstatement *stat
             answer->admitted = true;
             answer->command = admission.id;
             answer->writes = writes(command);
+            if (r->s->door->recorder != NULL) {
+                recorder_keep(r->s->door->recorder, admission.verdict.record.retention_seconds);
+                answer->record_rows = admission.verdict.record.rows;
+            }
             if (limit_view(&answer->view, &admission.verdict) != OK)
                 e = pgsession_fatal(r->s, ERR_NOMEM, "53200");
         }
@@ -996,21 +1001,24 @@ renew_view(struct pgsession *s, struct pgportal *portal, struct command *command
     return OK;
 }
 
-/* [waits] So that the rows that follow are described, whether the client asks for that or not. */
+/* [waits] So that the rows that follow are described, whether the client asks for that or not:
+ * to be masked, or to be recorded. */
 static enum err
-describe_portal(struct request *r, struct str name, struct pgview *view)
+describe_portal(struct request *r, struct str name, const struct pgportal *portal,
+                const struct pganswer *execute)
 {
     struct pgsession *s = r->s;
-    struct pganswer answer = {.kind = PGWIRE_OF_DESCRIBE_PORTAL, .ours = true};
+    struct pganswer answer = {.kind = PGWIRE_OF_DESCRIBE_PORTAL, .ours = true, .portal = portal};
     struct buf out = buf_make(256);
     enum err e;
 
-    if (view == NULL || !pgview_wants_description(view))
+    if (!execute->record_rows &&
+        (execute->view == NULL || !pgview_wants_description(execute->view)))
         return OK;
     if ((e = pgwait_room(s, 2)) != OK || s->skipping)
         return e;
     pgwire_put_target(&out, 'D', 'P', name);
-    answer.view = pgview_hold(view);
+    answer.view = pgview_hold(execute->view);
     pganswers_push(&s->answers, &answer);
     if ((e = buf_ok(&out)) == OK)
         e = pglane_insert(&s->up, buf_str(&out));
@@ -1025,8 +1033,8 @@ run_portal(struct request *r, struct str name, struct pgportal *portal)
     struct pgsession *s = r->s;
     struct pgstatement *statement = portal->statement;
     struct command command = command_of(s, portal);
-    struct pganswer answer = {.kind = PGWIRE_OF_EXECUTE,
-                              .copies_left = statement->summary.n_copies_in};
+    struct pganswer answer = {
+        .kind = PGWIRE_OF_EXECUTE, .portal = portal, .copies_left = statement->summary.n_copies_in};
     enum judgement judgement = JUDGED_ALLOWED;
     struct str missing;
     enum err e;
@@ -1041,7 +1049,7 @@ run_portal(struct request *r, struct str name, struct pgportal *portal)
     if (e == OK && judgement == JUDGED_ALLOWED && portal->view == NULL)
         portal->view = pgview_hold(answer.view); /* its batches count together */
     if (e == OK && judgement == JUDGED_ALLOWED)
-        e = describe_portal(r, name, answer.view);
+        e = describe_portal(r, name, portal, &answer);
     if (e == OK && judgement == JUDGED_ALLOWED)
         return run(r, statement, &statement->summary, &answer);
     pgview_release(answer.view);
@@ -1090,6 +1098,7 @@ serve_describe(struct request *r)
             return e;
         if (object != NULL)
             answer.view = pgview_hold(((struct pgportal *)object)->view);
+        answer.portal = object;
     }
     return forward(r, &answer);
 }
