@@ -23,16 +23,17 @@ const SHOTS: [name: string, path: string, options?: { dark?: boolean; phone?: bo
 ];
 
 for (const [name, path, options = {}] of SHOTS) {
-  test(name, async ({ page, url }) => {
+  test.describe(name, () => {
+    test.use(options.phone ? { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true } : {});
+    test(name, async ({ page, url }) => {
     await page.emulateMedia({ colorScheme: options.dark ? 'dark' : 'light' });
-    if (options.phone) await page.setViewportSize({ width: 390, height: 844 });
     await page.goto(`${url}${path}`);
     await page.locator('main').waitFor();
     if (options.act === 'replay') {
       await page.getByRole('button', { name: 'Replay', exact: true }).click();
       await page.getByLabel('Why you watch it').fill('INC-2207');
       await page.getByRole('button', { name: 'Watch', exact: true }).click();
-      await page.getByText('19 events').waitFor();
+      await page.getByText(/^\d+ events$/).waitFor();
       await page.getByRole('button', { name: 'Pause' }).click();
       await page.keyboard.press('End');
       await page.locator('.player').scrollIntoViewIfNeeded();
@@ -41,5 +42,6 @@ for (const [name, path, options = {}] of SHOTS) {
     await page.waitForLoadState('networkidle', { timeout: 1500 }).catch(() => undefined);
     await page.evaluate(() => document.fonts.ready);
     await page.screenshot({ path: `${process.env['SHOTS'] ?? '/tmp/shots'}/console-${name}.png` });
+    });
   });
 }

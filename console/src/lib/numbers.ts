@@ -19,10 +19,10 @@ export function bytes(value: number | null | undefined): string {
   return `${scaled < 10 ? scaled.toFixed(1) : Math.round(scaled)} ${units[unit]}`;
 }
 
-// A round number at or above `value`, for the top of an axis: 1, 2, 5 times a power of ten.
+// A round number at or above `value`, for the top of an axis: a round multiple of a power of ten.
 export function niceCeiling(value: number): number {
   if (value <= 1) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  for (const step of [1, 2, 5, 10]) if (value <= step * power) return step * power;
+  for (const step of [1, 1.5, 2, 3, 4, 5, 6, 8, 10]) if (value <= step * power) return step * power;
   return 10 * power;
 }

@@ -16,6 +16,15 @@ export function shortened(times: number[], idleMax: number): number[] {
   });
 }
 
+// The time of the recording that position `at` of the film stands for: pauses that were shortened
+// pass at once.
+export function recordedTime(raw: number[], times: number[], at: number): number {
+  const index = countAt(times, at) - 1;
+  if (index < 0) return Math.min(at, raw[0] ?? 0);
+  const since = (raw[index] as number) + Math.max(0, at - (times[index] as number));
+  return Math.min(since, raw[index + 1] ?? Math.max(raw[index] as number, 0));
+}
+
 // How many of the events have happened at `at`; `times` ascends.
 export function countAt(times: number[], at: number): number {
   let low = 0;

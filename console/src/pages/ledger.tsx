@@ -78,6 +78,7 @@ function Search({ search }: { search: string }) {
   const [older, setOlder] = useState<{ items: LedgerRecord[]; next: string | null } | null>(null);
   const [olderError, setOlderError] = useState<unknown>();
   const [reading, setReading] = useState(false);
+  const [more, setMore] = useState(Object.keys(applied).some((key) => key !== 'text'));
   useEffect(() => {
     setOlder(null);
     setOlderError(undefined);
@@ -100,7 +101,7 @@ function Search({ search }: { search: string }) {
         <h1>Ledger</h1>
       </header>
       <form
-        class="filters"
+        class={`filters filters-ledger${more ? ' is-open' : ''}`}
         role="search"
         aria-label="Search the ledger"
         onSubmit={(event) => {
@@ -146,6 +147,9 @@ function Search({ search }: { search: string }) {
               Everything
             </Link>
           )}
+          <button type="button" class="filters-more" aria-expanded={more} onClick={() => setMore(!more)}>
+            {more ? 'Fewer fields' : 'More fields'}
+          </button>
           <a class="button" href={withQuery('/v1/ledger/export', applied)} download="ledger.ndjson">
             Export these
           </a>
@@ -184,9 +188,9 @@ function Search({ search }: { search: string }) {
                   <td>
                     {record.type === 'command_intent' ? <Verdict value={text(record['verdict'])} /> : record.type.replace(/_/g, ' ')}
                   </td>
-                  <td><Text>{subjectOf(record)}</Text></td>
-                  <td><Text>{text(record['resource'])}</Text></td>
-                  <td class="mono wide"><Text>{oneLine(summaryOf(record), 180)}</Text></td>
+                  <td class="name"><Text>{subjectOf(record)}</Text></td>
+                  <td class="name"><Text>{text(record['resource'])}</Text></td>
+                  <td class="mono wide"><span><Text>{oneLine(summaryOf(record), 180)}</Text></span></td>
                 </tr>
               ))}
             </tbody>

@@ -1,9 +1,9 @@
 // Who touches what, and how it went over time.
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { get } from '../api/client';
 import type { Overview as OverviewData } from '../api/types';
 import { layoutGraph, type GraphLayout } from '../lib/graph';
-import { count, niceCeiling, plural } from '../lib/numbers';
+import { count, niceCeiling } from '../lib/numbers';
 import { localTime } from '../lib/time';
 import { Empty, Failure, Link, Loading, Scroll, Section, Text } from '../ui/basics';
 import { useLoad, useTitle } from '../ui/hooks';
@@ -49,32 +49,50 @@ export function Overview({ search }: { search: string }) {
   );
 }
 
-const LEFT = 250;
-const RIGHT = 750;
-const WIDTH = 1000;
+const WIDTH = 1000; // of the charts, in units of their own
 
-function shorten(text: string, max = 30): string {
+// How wide an element is, in pixels: text in the graph keeps its size on every screen.
+function useWidth(): [{ current: HTMLDivElement | null }, number] {
+  const element = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(0);
+  useEffect(() => {
+    const place = element.current;
+    if (place === null) return undefined;
+    const observer = new ResizeObserver(() => setWidth(Math.floor(place.clientWidth)));
+    observer.observe(place);
+    return () => observer.disconnect();
+  }, []);
+  return [element, width];
+}
+
+function shorten(text: string, max: number): string {
   const characters = Array.from(text);
   return characters.length <= max ? text : `${characters.slice(0, max - 1).join('')}…`;
 }
 
 function Graph({ layout }: { layout: GraphLayout }) {
   const [chosen, setChosen] = useState<string | null>(null);
-  const middle = (LEFT + RIGHT) / 2;
+  const [place, width] = useWidth();
+  const left = Math.min(250, Math.round(width * 0.36));
+  const right = width - Math.min(250, Math.round(width * 0.3));
+  const middle = (left + right) / 2;
   const key = (side: string, id: string): string => `${side}:${id}`;
   const isOff = (identity: string, resource: string): boolean =>
     chosen !== null && chosen !== key('identity', identity) && chosen !== key('resource', resource);
   const node = (side: 'identity' | 'resource') => (entry: GraphLayout['identities'][number]) => {
-    const left = side === 'identity';
+    const atLeft = side === 'identity';
+    const x = atLeft ? left - 12 : right + 12;
+    const anchor = atLeft ? 'end' : 'start';
+    const letters = Math.max(8, Math.floor((atLeft ? left - 14 : width - right - 14) / 7.4));
     const name = key(side, entry.id);
     return (
       <g key={name} class={`node${chosen === name ? ' is-chosen' : ''}`} onMouseEnter={() => setChosen(name)} onMouseLeave={() => setChosen(null)}>
-        <rect class="node-bar" x={left ? LEFT - 6 : RIGHT} y={entry.y} width="6" height={entry.height} />
-        <text x={left ? LEFT - 14 : RIGHT + 14} y={entry.y + entry.height / 2 - 3} text-anchor={left ? 'end' : 'start'}>
-          {shorten(entry.id)}
+        <rect class="node-bar" x={atLeft ? left - 6 : right} y={entry.y} width="6" height={entry.height} />
+        <text x={x} y={entry.y + entry.height / 2 - 3} text-anchor={anchor}>
+          {shorten(entry.id, letters)}
           <title>{entry.id}</title>
         </text>
-        <text class="node-count" x={left ? LEFT - 14 : RIGHT + 14} y={entry.y + entry.height / 2 + 12} text-anchor={left ? 'end' : 'start'}>
+        <text class="node-count" x={x} y={entry.y + entry.height / 2 + 12} text-anchor={anchor}>
           {count(entry.commands)}
           {entry.refused > 0 && <tspan class="node-refused">{`, ${count(entry.refused)} refused`}</tspan>}
         </text>
@@ -82,12 +100,12 @@ function Graph({ layout }: { layout: GraphLayout }) {
     );
   };
   return (
-    <Scroll label="graph of identities and resources">
-      <svg class="graph" viewBox={`0 0 ${WIDTH} ${layout.height}`} role="img" aria-label="Graph of who touches what. The table below it says the same.">
-        <text class="graph-head" x={LEFT - 14} y="12" text-anchor="end">identity</text>
-        <text class="graph-head" x={RIGHT + 14} y="12">resource</text>
+    <div ref={place}>
+      <svg class="graph" viewBox={`0 0 ${Math.max(1, width)} ${layout.height}`} role="img" aria-label="Graph of who touches what. The table below it says the same.">
+        <text class="graph-head" x={left - 12} y="12" text-anchor="end">identity</text>
+        <text class="graph-head" x={right + 12} y="12">resource</text>
         {layout.edges.map((edge) => {
-          const d = (from: number, to: number): string => `M${LEFT} ${from}C${middle} ${from} ${middle} ${to} ${RIGHT} ${to}`;
+          const d = (from: number, to: number): string => `M${left} ${from}C${middle} ${from} ${middle} ${to} ${right} ${to}`;
           const off = isOff(edge.identity, edge.resource) ? ' is-off' : '';
           return (
             <g key={`${edge.identity} ${edge.resource}`} class={`edge${off}`}>
@@ -106,7 +124,7 @@ function Graph({ layout }: { layout: GraphLayout }) {
         {layout.identities.map(node('identity'))}
         {layout.resources.map(node('resource'))}
       </svg>
-    </Scroll>
+    </div>
   );
 }
 
@@ -126,17 +144,17 @@ function EdgeTable({ data }: { data: OverviewData }) {
             <tr key={`${edge.identity} ${edge.resource}`}>
               <td><Text>{edge.identity}</Text></td>
               <td><Text>{edge.resource}</Text></td>
-              <td class="number">
+              <td class="number" data-label="commands">
                 <Link to={`/ledger?subject=${encodeURIComponent(edge.identity)}&resource=${encodeURIComponent(edge.resource)}`}>{count(edge.commands)}</Link>
               </td>
-              <td class={`number${edge.refused > 0 ? ' tone-bad' : ''}`}>
+              <td class={`number${edge.refused > 0 ? ' tone-bad' : ''}`} data-label="refused">
                 {edge.refused > 0 ? (
                   <Link to={`/ledger?subject=${encodeURIComponent(edge.identity)}&resource=${encodeURIComponent(edge.resource)}&verdict=deny`}>{count(edge.refused)}</Link>
                 ) : (
                   '0'
                 )}
               </td>
-              <td class="number">{count(edge.rows)}</td>
+              <td class="number" data-label="rows">{count(edge.rows)}</td>
             </tr>
           ))}
         </tbody>
@@ -158,7 +176,7 @@ function Chart({ title, series, field, tone }: { title: string; series: Overview
       <figcaption>
         <strong>{title}</strong>{' '}
         <span class="hint">
-          {point ? `${count(point[field])} from ${localTime(point.time).slice(0, 16)}` : `${plural(total, 'command')} in all, at most ${count(Math.max(0, ...values))} at a time`}
+          {point ? `${count(point[field])} from ${localTime(point.time).slice(0, 16)}` : `${count(total)} in all`}
         </span>
       </figcaption>
       <svg
@@ -182,7 +200,7 @@ function Chart({ title, series, field, tone }: { title: string; series: Overview
       </svg>
       <div class="chart-axis" aria-hidden="true">
         <span>{series[0] ? localTime(series[0].time).slice(5, 16) : ''}</span>
-        <span>{count(top)} at the top line</span>
+        <span>top line {count(top)}</span>
         <span>{series.length > 0 ? localTime((series[series.length - 1] as { time: string }).time).slice(5, 16) : ''}</span>
       </div>
     </figure>

@@ -54,7 +54,7 @@ function RuleEntry({ rule }: { rule: Rule }) {
   return (
     <details class="rule">
       <summary data-row>
-        <Verdict value={rule.verdict} />
+        <Verdict value={rule.verdict} rule />
         <strong><Text>{rule.name}</Text></strong>
         <span class="hint">
           <Text>

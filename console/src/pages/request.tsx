@@ -10,7 +10,7 @@ import { Chain, Countdown, Drain, Fact, Facts, Failure, Link, Loading, Scroll, S
 import { ActDialog } from '../ui/dialog';
 import { useKeys, useLoad, useNow } from '../ui/hooks';
 import { Preview } from '../ui/preview';
-import { Effects, Statement } from '../ui/statement';
+import { Effects, Statement, StatementSwitch, useStatementForm } from '../ui/statement';
 
 type Act = 'approve' | 'deny' | 'override';
 
@@ -138,6 +138,7 @@ function scopeText(request: ApprovalRequest): string {
 
 function Body({ request }: { request: ApprovalRequest }) {
   const { command } = request;
+  const form = useStatementForm(command);
   const waiters = request.waiters ?? 1;
   return (
     <>
@@ -153,13 +154,13 @@ function Body({ request }: { request: ApprovalRequest }) {
         </Section>
       )}
       {command && (
-        <Section title="What exactly">
-          <Statement command={command} />
+        <Section title="What exactly" aside={<StatementSwitch form={form} />}>
+          <Statement command={command} form={form} />
           {command.objects && command.objects.length > 0 && <Effects facts={command.objects} />}
         </Section>
       )}
       {request.kind === 'command' && (
-        <Section title="On which rows">
+        <Section title={request.preview?.kind === 'dependents' ? 'What depends on it' : 'On which rows'}>
           <Preview preview={request.preview} />
           {request.in_transaction && (
             <p class="warning">

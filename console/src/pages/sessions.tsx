@@ -110,8 +110,8 @@ function SessionList({ search }: { search: string }) {
                     {isLive(session) ? <Verdict value="live" /> : null}{' '}
                     {duration(((session.closed ? Date.parse(session.closed) : time) - Date.parse(session.opened)) / 1000)}
                   </td>
-                  <td class="number">{count(session.commands)}</td>
-                  <td class={`number${session.denied ? ' tone-bad' : ''}`}>{count(session.denied)}</td>
+                  <td class="number" data-label="commands">{count(session.commands)}</td>
+                  <td class={`number${session.denied ? ' tone-bad' : ''}`} data-label="refused">{count(session.denied)}</td>
                   <td><Text>{session.client}</Text></td>
                   <td>
                     <Link class="mono" to={`/sessions/${encodeURIComponent(session.id)}`} data-row>

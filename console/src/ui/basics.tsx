@@ -79,6 +79,8 @@ const VERDICT_WORDS: Record<string, string> = {
   allow: 'allowed', deny: 'refused', modify: 'allowed, changed', step_up: 'held', 'step-up': 'held', defer: 'asked for a purpose',
   pending: 'waiting', approve: 'approved', override: 'overridden', record: 'recorded',
 };
+// What a rule does, rather than what became of a command.
+const RULE_WORDS: Record<string, string> = { allow: 'allows', deny: 'refuses', modify: 'changes', step_up: 'holds', 'step-up': 'holds', defer: 'asks for a purpose' };
 const VERDICT_TONE: Record<string, string> = {
   allow: 'ok', approved: 'ok', approve: 'ok', active: 'ok', live: 'ok', modify: 'ok',
   deny: 'bad', denied: 'bad', revoked: 'bad', killed: 'bad', crashed: 'bad',
@@ -86,7 +88,7 @@ const VERDICT_TONE: Record<string, string> = {
 };
 
 // A word with a shape: colour is never the only sign.
-export function Verdict({ value }: { value: string | null | undefined }) {
+export function Verdict({ value, rule = false }: { value: string | null | undefined; rule?: boolean }) {
   if (!value) return <>–</>;
   const tone = VERDICT_TONE[value] ?? 'plain';
   return (
@@ -97,7 +99,7 @@ export function Verdict({ value }: { value: string | null | undefined }) {
         {tone === 'warn' && <path d="M5 0.5 9.5 9h-9z" />}
         {tone === 'plain' && <path d="M1 5h8" class="stroke" />}
       </svg>
-      {VERDICT_WORDS[value] ?? value.replace(/_/g, ' ')}
+      {(rule ? RULE_WORDS[value] : VERDICT_WORDS[value]) ?? value.replace(/_/g, ' ')}
     </span>
   );
 }
@@ -164,7 +166,7 @@ export function Copy({ text, label }: { text: string; label: string }) {
 }
 
 export function Facts({ children }: { children: ComponentChildren }) {
-  return <dl class="facts">{children}</dl>;
+  return <dl class="facts facts-two">{children}</dl>;
 }
 
 export function Fact({ name, children }: { name: string; children: ComponentChildren }) {

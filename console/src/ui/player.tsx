@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Problem, messageOf, post } from '../api/client';
 import type { RecordingEvent, Replay } from '../api/types';
 import { plural } from '../lib/numbers';
-import { countAt, IDLE_MAX_S, marksOf, searchEvents, shortened } from '../lib/replay';
+import { countAt, IDLE_MAX_S, marksOf, recordedTime, searchEvents, shortened } from '../lib/replay';
 import { clock } from '../lib/time';
 import { Text } from './basics';
 import { Film } from './film';
@@ -62,7 +62,7 @@ function Timeline({ events, times, end, at, found, onSeek }: { events: Recording
         step="any"
         value={at}
         aria-label="position in the recording"
-        aria-valuetext={`${clock(at)} of ${clock(end)}`}
+        aria-valuetext={`event ${countAt(times, at)} of ${events.length}`}
         onInput={(event) => onSeek(Number(event.currentTarget.value))}
       />
     </div>
@@ -135,8 +135,11 @@ export function Player({ session, reason }: { session: string; reason: string })
     p: () => jump(-1),
   });
 
+  const place = useRef<HTMLDivElement>(null);
+  useEffect(() => place.current?.scrollIntoView({ block: 'nearest' }), [events.length === 0]);
+
   return (
-    <div class="player">
+    <div class="player" ref={place}>
       {error !== '' && (
         <p class="state state-bad" role="alert">
           <strong>The recording cannot be read{events.length > 0 ? ' to its end' : ''}.</strong> <Text>{error}</Text>
@@ -149,13 +152,13 @@ export function Player({ session, reason }: { session: string; reason: string })
           {playing ? 'Pause' : 'Play'}
         </button>
         <button type="button" onClick={() => jump(-1)} aria-label="previous find or statement">
-          Back
+          Previous
         </button>
         <button type="button" onClick={() => jump(1)} aria-label="next find or statement">
-          On
+          Next
         </button>
         <span class="player-clock mono">
-          {clock(at)} / {clock(end)}
+          {clock(recordedTime(raw, times, at))} / {clock(raw[raw.length - 1] ?? 0)}
         </span>
         <label>
           Speed{' '}

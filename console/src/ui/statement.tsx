@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import type { Bind, Command, Fact, Token } from '../api/types';
 import { tokensFor } from '../lib/sql';
 import { suspicions } from '../lib/visible';
-import { Scroll, Text } from './basics';
+import { Text } from './basics';
 
 const KINDS: Record<string, string> = {
   keyword: 'keyword', string: 'string', literal: 'string', number: 'number', comment: 'comment', parameter: 'parameter', param: 'parameter',
@@ -29,11 +29,33 @@ export function Sql({ text, tokens }: { text: string; tokens?: Token[] | null | 
 const LINES_SHOWN = 80;
 const CHARACTERS_SHOWN = 8000;
 
-export function Statement({ command }: { command: Command }) {
-  const odd = suspicions(command.text);
-  const formatted = command.formatted && command.formatted !== command.text ? command.formatted : null;
+// How a statement is shown: formatted, or exactly as it was sent.
+export function useStatementForm(command: Command | null | undefined): { formatted: string | null; asSent: boolean; set: (asSent: boolean) => void } {
+  const formatted = command?.formatted && command.formatted !== command.text ? command.formatted : null;
   // Where the exact text is suspicious, it is what is shown first.
-  const [asSent, setAsSent] = useState(formatted === null || odd.length > 0);
+  const odd = command ? suspicions(command.text).length > 0 : false;
+  const [chosen, set] = useState<boolean | null>(null);
+  return { formatted, asSent: formatted === null || (chosen ?? odd), set };
+}
+
+export function StatementSwitch({ form }: { form: ReturnType<typeof useStatementForm> }) {
+  if (form.formatted === null) return null;
+  return (
+    <div class="switch" role="group" aria-label="how the statement is shown">
+      <button type="button" aria-pressed={!form.asSent} onClick={() => form.set(false)}>
+        Formatted
+      </button>
+      <button type="button" aria-pressed={form.asSent} onClick={() => form.set(true)}>
+        Exactly as sent
+      </button>
+    </div>
+  );
+}
+
+export function Statement({ command, form }: { command: Command; form?: ReturnType<typeof useStatementForm> }) {
+  const odd = suspicions(command.text);
+  const formatted = form?.formatted ?? null;
+  const asSent = form?.asSent ?? true;
   const [whole, setWhole] = useState(false);
   const text = asSent || formatted === null ? command.text : formatted;
   const lines = text.split('\n');
@@ -61,16 +83,6 @@ export function Statement({ command }: { command: Command }) {
             {whole ? 'Show the beginning only' : 'Show all of it'}
           </button>
         </p>
-      )}
-      {formatted !== null && (
-        <div class="switch" role="group" aria-label="how the statement is shown">
-          <button type="button" aria-pressed={!asSent} onClick={() => setAsSent(false)}>
-            Formatted
-          </button>
-          <button type="button" aria-pressed={asSent} onClick={() => setAsSent(true)}>
-            Exactly as sent
-          </button>
-        </div>
       )}
       {command.binds && command.binds.length > 0 && <Binds binds={command.binds} />}
     </div>
@@ -115,28 +127,17 @@ export function objectName(fact: { schema?: string | null | undefined; name?: st
 // What the statement does, one effect on one object a line.
 export function Effects({ facts }: { facts: Fact[] }) {
   return (
-    <Scroll label="effects of the statement">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Effect</th>
-            <th scope="col">On</th>
-            <th scope="col">Classes</th>
-          </tr>
-        </thead>
-        <tbody>
-          {facts.map((fact, index) => (
-            <tr key={index}>
-              <td>{fact.effect}</td>
-              <td class="mono">
-                {fact.kind ? `${fact.kind} ` : ''}
-                <Text>{objectName(fact) || 'nothing in particular'}</Text>
-              </td>
-              <td>{(fact.classes ?? []).join(', ')}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
+    <ul class="effects" aria-label="what the statement does">
+      {facts.map((fact, index) => (
+        <li key={index}>
+          <span class="effect">{fact.effect}</span>{' '}
+          <span class="mono">
+            {fact.kind && fact.kind !== 'relation' ? `${fact.kind} ` : ''}
+            <Text>{objectName(fact) || 'nothing in particular'}</Text>
+          </span>
+          {fact.classes && fact.classes.length > 0 && <span class="hint"> {fact.classes.join(', ')}</span>}
+        </li>
+      ))}
+    </ul>
   );
 }
