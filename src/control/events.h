@@ -19,9 +19,9 @@ enum {
 struct events *events_new(void);
 void events_free(struct events *hub); /* ends every reader */
 
-/* Something changed: never waits, never fails. `event` and `state` are words of ours. */
-void events_approval(struct events *hub, struct str request, const char *state);
-void events_session(struct events *hub, uint64_t session, const char *state);
+/* Something changed: never waits, never fails. `event` is a word of ours: "approval", "session".
+ * The server publishes what control_announce() says; others need not. */
+void events_publish(struct events *hub, const char *event, struct str id, struct str state);
 
 /* A comment to every reader, so that whatever is between us keeps the connection. */
 void events_beat(struct events *hub);
@@ -42,7 +42,17 @@ struct event_queue *event_queue_new(size_t max);
 /* The writer's: one event, `data` in one line (JSON). false: the reader is gone or was dropped
  * because it is too slow; then event_queue_end() is all that is left to do. */
 bool event_queue_push(struct event_queue *q, const char *event, struct str data);
+/* Bytes as they are, of a stream that is no events. */
+bool event_queue_push_bytes(struct event_queue *q, struct str bytes);
 void event_queue_end(struct event_queue *q);
+/* What is in it is not all: the reader sees event_queue_has_failed() at the end. */
+void event_queue_fail(struct event_queue *q);
+bool event_queue_has_failed(const struct event_queue *q);
+/* [waits] Until at most `left` bytes are unread. ERR_CLOSED: the reader is gone; ERR_TIMEOUT,
+ * ERR_CANCELED. For writers that can wait; others just lose a reader that is too slow. */
+enum err event_queue_drain(struct event_queue *q, size_t left, int64_t deadline_ms);
+/* Calls fn(arg) when the reader gives it up; NULL takes that back. It may end the queue. */
+void event_queue_on_close(struct event_queue *q, event_wake_fn *fn, void *arg);
 
 /* The reader's: takes up to `max` bytes of the stream as it goes out. 0: nothing now; see
  * event_queue_is_over(). */

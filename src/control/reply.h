@@ -20,6 +20,7 @@ struct reply {
     struct buf cookies[REPLY_COOKIES_MAX]; /* Set-Cookie lines */
     struct buf filename;    /* Content-Disposition: attachment; plain characters only */
     const char *etag;       /* of an asset */
+    const char *encoding;   /* Content-Encoding of an asset */
     bool immutable;         /* an asset whose name changes with its contents */
     unsigned retry_seconds; /* Retry-After */
     const char *challenge;  /* WWW-Authenticate */

@@ -12,6 +12,7 @@
 #include "control/reply.h"
 
 struct control;
+struct db;
 struct server;
 
 enum api_role {             /* what a route demands; an admin is a viewer, an auditor is one */
@@ -62,11 +63,13 @@ struct api_person {
 
 struct api_request {
     struct control *control;
+    struct db *db; /* the store */
     struct server *server;
     const struct config *config; /* of the time when the request came */
     struct arena *arena;         /* of the request */
     const struct route *route;
     struct str parameters[API_PARAMETERS_MAX]; /* of {…} in the pattern, in order */
+    struct str path;
     struct http_query query;
     struct str body;    /* as it came */
     json_t *json;       /* of an unsafe route without API_FORM: an object, {} without a body */
@@ -74,7 +77,7 @@ struct api_request {
     const struct api_person *person; /* NULL for API_PUBLIC routes */
     struct str cookie_header, user_agent;
     struct str slack_timestamp, slack_signature; /* X-Slack-Request-Timestamp, X-Slack-Signature */
-    struct str if_none_match;
+    struct str if_none_match, accept_encoding;
     struct reply *reply;
 };
 
@@ -91,10 +94,9 @@ struct route {
 };
 
 /* The row for a method and a path. HEAD is GET's. ERR_NOT_FOUND; ERR_UNSUPPORTED: the path is there
- * with other methods only, listed in `*allow` (a literal or of `arena`). */
-enum err route_find(struct str method, struct str path, struct arena *arena,
-                    const struct route **out, struct str parameters[static API_PARAMETERS_MAX],
-                    const char **allow);
+ * with other methods only, listed in `*allow` (a literal). */
+enum err route_find(struct str method, struct str path, const struct route **out,
+                    struct str parameters[static API_PARAMETERS_MAX], const char **allow);
 
 /* Row `i`, NULL at the end. */
 const struct route *route_at(size_t i);

@@ -10,7 +10,6 @@
 #define CONTROL_SERVER_H
 
 #include "base/err.h"
-#include "config/config.h"
 
 struct control; /* control/state.h: what handlers reach by it */
 struct server;
@@ -25,19 +24,19 @@ enum {
 };
 
 /* Serves on the listening socket `fd`, which it adopts, from fibers that it starts: to be called
- * from a fiber. `config` (its console and tls_certificate) is borrowed until server_reconfigure().
- * tls_set_signer() must have been called. `*out` is the caller's. ERR_TLS, ERR_NOMEM, ERR_IO. */
-enum err server_open(struct control *control, const struct config *config, int fd,
-                     struct server **out);
+ * from a fiber, with an edition in force. tls_set_signer() must have been called. `*out` is the
+ * caller's. ERR_INVALID (no certificate), ERR_TLS, ERR_NOMEM, ERR_IO. */
+enum err server_open(struct control *control, int fd, struct server **out);
 
-/* Another configuration, borrowed from now on; handshakes from now on present its certificate. On
- * failure the old one stays. */
-enum err server_reconfigure(struct server *s, const struct config *config);
+/* Another edition is in force: handshakes from now on present its certificate. On failure the old
+ * one is presented. */
+enum err server_reconfigure(struct server *s);
 
 /* [waits] Ends every connection. NULL is allowed. */
 void server_close(struct server *s);
 
-/* Where other parts say that something changed: control/events.h. */
+/* Who listens to changes, and who watches sessions. */
 struct events *server_events(struct server *s);
+struct watch *server_watch(struct server *s);
 
 #endif
