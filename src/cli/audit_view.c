@@ -164,10 +164,11 @@ static void
 print_detail(FILE *out, const json_t *record)
 {
     static const char *const shown[] = {
-        "reason",    "event",     "service", "actor",         "action",  "target",      "file",
-        "cut_bytes", "signal",    "rows",    "bytes",         "error",   "duration_us", "commands",
-        "denied",    "message",   "path",    "digest",        "detail",  "text",        "rule",
-        "masked",    "protected", "limit",   "masked_values", "detected"};
+        "reason",    "event",     "service", "actor",         "action",   "target",      "file",
+        "cut_bytes", "signal",    "rows",    "bytes",         "error",    "duration_us", "commands",
+        "denied",    "message",   "path",    "digest",        "detail",   "text",        "rule",
+        "masked",    "protected", "limit",   "masked_values", "detected", "decision",    "request",
+        "by",        "waited_us", "purpose"};
     struct str statement = member(record, "statement");
     bool cut = statement.len > STATEMENT_SHOWN_MAX;
 

@@ -434,6 +434,7 @@ decide_alone(const struct scene *scene, struct explanation *x)
 {
     size_t n = x->facts->n_demands;
     struct verdict *alone = arena_array(scene->arena, n + 1, sizeof(*alone));
+    struct decision_context context = {.wall_us = x->wall_us, .has_purpose = x->purpose.len > 0};
 
     if (alone == NULL)
         return fail(ERR_NOMEM, "not enough memory");
@@ -441,7 +442,7 @@ decide_alone(const struct scene *scene, struct explanation *x)
         struct command one = {
             .database = scene->database, .demands = &x->facts->demands[i], .n_demands = 1};
 
-        residual_decide(scene->residual, &one, x->wall_us, &alone[i]);
+        residual_decide(scene->residual, &one, &context, &alone[i]);
     }
     x->alone = alone;
     return OK;
@@ -457,6 +458,7 @@ decide(const struct scene *scene, const struct analysis *a, struct explanation *
                               .database = scene->database,
                               .demands = a->facts.demands,
                               .n_demands = a->facts.n_demands};
+    struct decision_context context = {.wall_us = x->wall_us, .has_purpose = x->purpose.len > 0};
     enum err e;
 
     x->facts = &a->facts;
@@ -472,7 +474,7 @@ decide(const struct scene *scene, const struct analysis *a, struct explanation *
         command.protected_column = l->refused;
         command.masked = l->masked;
     }
-    residual_decide(scene->residual, &command, x->wall_us, &x->verdict);
+    residual_decide(scene->residual, &command, &context, &x->verdict);
     verdict_protect(&x->verdict, &command);
     x->reason = reason_of(&x->verdict);
     /* Where protection refused, what the rules allow does not help. */

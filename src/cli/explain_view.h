@@ -22,6 +22,7 @@ struct explanation {
     struct str database;
     struct in6_addr source;
     int64_t wall_us;
+    struct str purpose; /* empty: none was said */
 
     bool
         of_sql; /* else what is allowed at all, and of the rest only `verdict` if it is a refusal */

@@ -47,6 +47,11 @@ struct command {
     size_t n_demands;
     const struct bind_value *binds;
     size_t n_binds;
+    /* Why the agent says that it does this; empty: it does not say. */
+    struct str purpose;
+    /* What else decides what the text means, for a command that humans are asked about: the role,
+     * the search path, what EXECUTE stands for. Empty: nothing, or nobody asked. */
+    struct str context;
     /* What the analysis found about protected columns; texts for people. */
     struct str protected_use;    /* why the command may not run because of one; empty: it may */
     struct str protected_column; /* the one that `protected_use` is about */

@@ -49,6 +49,7 @@ struct config_issuer {
     struct str_list authorized_parties; /* accepted `azp` or `client_id`; empty: any */
     struct str groups_claim;            /* path, dots between members; empty: no groups */
     struct str subject_claim;           /* default "sub" */
+    struct str task_claim;              /* path of the claim naming the task; empty: none */
     unsigned max_lifetime_seconds;      /* exp - iat */
     unsigned leeway_seconds;
     bool one_use; /* every `jti` is accepted once */

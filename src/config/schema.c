@@ -215,6 +215,9 @@ static const struct schema_object issuer = {
          .doc = "The claim that holds the groups, with dots between nested members. Default: no groups."},
         {.name = "subject_claim", .type = &type_claim_path, AT(config_issuer, subject_claim),
          .fallback = "sub", .example = "oid", .doc = "The claim that names the principal."},
+        {.name = "task_claim", .type = &type_claim_path, AT(config_issuer, task_claim), .example = "task_id",
+         .doc = "The claim that names the task a token is for, which approvals with `scope: for_task` "
+                "go by. Default: each token is a task of its own."},
         {.name = "max_lifetime", .type = &type_duration, AT(config_issuer, max_lifetime_seconds),
          .min = SECOND, .max = 365 * DAY, .fallback = "1d", .example = "1h",
          .doc = "The longest life of a token, from `iat` to `exp`."},

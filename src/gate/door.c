@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "fiber/fiber.h"
+#include "gate/control_link.h"
 #include "gate/door_open.h"
 #include "gate/gate_open.h"
 #include "gate/keeper_link.h"
@@ -41,12 +42,13 @@ struct catalog_question {
 
 struct door_private {
     struct keeper_link *keeper;
-    struct ledger_link *ledger; /* NULL for a reader */
-    struct fiber *reader;       /* NULL for a session */
-    struct arena *arena;        /* texts of the grant */
-    int trust_fd;               /* certificates to verify the target by; -1: none */
-    int certificate_fd;         /* our client certificate for the target; -1: none */
-    int cancel_fd;              /* a connection for the cancel that somebody asked for; -1: none */
+    struct ledger_link *ledger;   /* NULL for a reader */
+    struct control_link *control; /* NULL for a reader */
+    struct fiber *reader;         /* NULL for a session */
+    struct arena *arena;          /* texts of the grant */
+    int trust_fd;                 /* certificates to verify the target by; -1: none */
+    int certificate_fd;           /* our client certificate for the target; -1: none */
+    int cancel_fd; /* a connection for the cancel that somebody asked for; -1: none */
     struct fiber_condition cancel_asked;
     struct catalog_question catalog;
     struct catalog_file pushed_catalog;
@@ -216,6 +218,10 @@ keeper_pushed(void *arg, struct ipc_packet *packet)
     case IPC_TYPE_CATALOG_READY:
         take_catalog(d->private, packet);
         break;
+    case IPC_TYPE_CONTROL_READY:
+        if (d->private->control != NULL)
+            control_link_ready(d->private->control, packet);
+        break;
     default:
         break_off(d);
     }
@@ -301,6 +307,7 @@ free_private(struct door *d)
     struct door_private *p = d->private;
 
     keeper_link_close(p->keeper);
+    control_link_close(p->control);
     ledger_link_close(p->ledger);
     gate_close(d->gate);
     close_if_open(p->trust_fd);
@@ -329,6 +336,8 @@ door_open(struct door *d, int keeper_channel, int ledger_channel)
     else
         e = ledger_link_open(ledger_channel, d->handshake_deadline_ms, ledger_is_gone, d,
                              &d->private->ledger);
+    if (e == OK)
+        e = control_link_new(d->private->keeper, &d->private->control);
     if (e != OK) {
         free_private(d);
         return e;
@@ -427,7 +436,9 @@ take_grant(struct door *d, struct ipc_packet *packet, struct grant *grant)
     if ((e = take_target(d->private, packet, grant, &next)) != OK ||
         (e = take_rules(packet, 1, next, &rules)) != OK)
         return e;
-    return gate_open(&rules, d->private->ledger, &d->gate);
+    if ((e = gate_open(&rules, d->private->ledger, &d->gate)) == OK)
+        gate_set_control(d->gate, d->private->control);
+    return e;
 }
 
 /* The keeper was not asked, or did not answer: the record is ours to make. */

@@ -3,45 +3,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/arena.h"
 #include "base/clock.h"
 #include "fiber/fiber.h"
 #include "gate/gate_open.h"
-#include "ipc/record.h"
+#include "gate/gate_private.h"
 
-enum { POLICY_HASH_MAX = 64, END_TEXT_MAX = 512, FIRST_IN_FLIGHT = 16, IN_FLIGHT_MAX = 1 << 16 };
+enum { FIRST_IN_FLIGHT = 16, IN_FLIGHT_MAX = 1 << 16, HOLD_TEXT_MAX = 16 << 10 };
 
-/* Rules that were given to the gate, from the keeper's newest to those that still have users. */
-struct edition {
-    struct edition *older;
-    uint64_t number;
-    size_t in_flight; /* commands admitted under it, without an outcome */
-    struct residual *residual;
-    struct arena *home;
-    const struct protection *protection;
-    char hash[POLICY_HASH_MAX];
-    size_t hash_len;
-};
-
-/* A command that was admitted and has no outcome yet. */
-struct in_flight {
-    uint64_t id; /* 0: free */
-    int64_t started_us;
-    struct edition *edition;
-};
-
-struct gate {
-    struct edition *newest;   /* by which the next command is decided */
-    struct edition *in_force; /* by which the last one was */
-    struct ledger_link *ledger;
-    uint64_t last_id;
-    uint64_t rows;               /* delivered */
-    struct in_flight *in_flight; /* by id modulo the size, a power of two */
-    size_t n_in_flight;
-    enum gate_end end;
-    char end_text[END_TEXT_MAX];
-    struct fiber_condition ended;
-};
+bool
+gate_same_rules(const struct edition *a, const struct edition *b)
+{
+    return a->hash_len == b->hash_len && memcmp(a->hash, b->hash, a->hash_len) == 0;
+}
 
 static void
 free_edition(struct edition *edition)
@@ -111,6 +84,7 @@ gate_open(const struct gate_rules *rules, struct ledger_link *ledger, struct gat
     }
     g->in_force = g->newest;
     g->n_in_flight = FIRST_IN_FLIGHT;
+    g->hold_text = buf_make(HOLD_TEXT_MAX);
     g->ledger = ledger;
     *out = g;
     return OK;
@@ -127,14 +101,20 @@ gate_close(struct gate *g)
         g->newest = edition->older;
         free_edition(edition);
     }
+    buf_free(&g->hold_text);
     free(g->in_flight);
     free(g);
 }
 
+/* What waits for an approval by other rules would not run any more: it is refused at once. */
 enum err
 gate_replace_rules(struct gate *g, const struct gate_rules *rules)
 {
-    return add_edition(g, rules);
+    enum err e = add_edition(g, rules);
+
+    if (e == OK && !gate_same_rules(g->newest, g->newest->older))
+        (void)holds_end(&g->holds, HOLD_POLICY_CHANGED);
+    return e;
 }
 
 const struct protection *
@@ -153,6 +133,25 @@ uint64_t
 gate_edition(const struct gate *g)
 {
     return g->newest->number;
+}
+
+enum err
+gate_set_purpose(struct gate *g, struct str purpose)
+{
+    if (!purpose_is_fit(purpose))
+        return fail(ERR_INVALID, "%s", purpose_unfit);
+    if (purpose.len > 0)
+        memmove(g->purpose, purpose.ptr, purpose.len);
+    g->purpose_len = purpose.len;
+    return OK;
+}
+
+struct str
+gate_purpose(const struct gate *g, const struct command *command)
+{
+    if (command != NULL && command->purpose.len > 0)
+        return command->purpose;
+    return (struct str){g->purpose, g->purpose_len};
 }
 
 uint64_t
@@ -177,6 +176,7 @@ gate_end(struct gate *g, enum gate_end why, struct str text)
     g->end = why;
     (void)snprintf(g->end_text, sizeof(g->end_text), "%.*s", STR_ARG(text));
     fiber_condition_signal(&g->ended);
+    (void)holds_end(&g->holds, HOLD_WITHDRAWN);
 }
 
 enum err
@@ -194,8 +194,8 @@ gate_wait_end(struct gate *g, int64_t deadline_ms, enum gate_end *end, struct st
 }
 
 /* Everything must stand before a command is even looked at. */
-static enum err
-check_open(struct gate *g)
+enum err
+gate_check_open(struct gate *g)
 {
     if (g->end != GATE_OPEN)
         return fail(ERR_UNAVAILABLE, "%s", g->end_text);
@@ -229,8 +229,8 @@ grow_in_flight(struct gate *g)
     return OK;
 }
 
-static enum err
-remember_start(struct gate *g, uint64_t id)
+enum err
+gate_remember_start(struct gate *g, uint64_t id)
 {
     enum err e;
 
@@ -248,15 +248,17 @@ index_of(const struct command *command, const struct demand *demand)
     return demand == NULL ? -1 : (int)(demand - command->demands);
 }
 
-/* Writes the decision down; when it returns OK the record is out of our hands. */
-static enum err
-hand_over_intent(struct gate *g, const struct command *command, const struct admission *admission)
+/* The record of the decision about `command`. */
+struct record_intent
+gate_intent_of(const struct gate *g, const struct command *command,
+               const struct admission *admission)
 {
     const struct verdict *verdict = &admission->verdict;
     bool denied = verdict->kind == VERDICT_DENY;
     bool by_protect = denied && command->protected_use.len > 0 &&
                       verdict->message.ptr == command->protected_use.ptr;
-    struct record_intent intent = {
+
+    return (struct record_intent){
         .command = admission->id,
         .verdict = verdict->kind,
         .rule = verdict->rule,
@@ -266,31 +268,80 @@ hand_over_intent(struct gate *g, const struct command *command, const struct adm
         .decisive = index_of(command, verdict->demand),
         .masked = denied ? STR("") : command->masked,
         .protected_column = by_protect ? command->protected_column : STR(""),
+        .purpose = gate_purpose(g, command),
     };
+}
+
+/* Writes the decision down; when it returns OK the record is out of our hands. */
+enum err
+gate_hand_over_intent(struct gate *g, const struct command *command,
+                      const struct admission *admission)
+{
+    struct record_intent intent = gate_intent_of(g, command, admission);
 
     record_put_intent(ledger_link_frames(g->ledger), clock_wall_us(), &intent);
     return ledger_link_flush(g->ledger);
 }
 
-static void
-decide(const struct gate *g, const struct command *command, struct verdict *v)
+void
+gate_judge(const struct gate *g, const struct command *command, struct verdict *v)
 {
-    residual_decide(g->in_force->residual, command, clock_wall_us(), v);
+    struct decision_context context = {.wall_us = clock_wall_us(),
+                                       .has_purpose = gate_purpose(g, command).len > 0};
+
+    residual_decide(g->in_force->residual, command, &context, v);
     verdict_protect(v, command);
+}
+
+/* What was decided goes on, or is refused: without asking anybody. */
+enum err
+gate_conclude(struct gate *g, const struct command *command, struct admission *out)
+{
+    enum err e;
+
+    if (gate_runs(&out->verdict) && (e = gate_remember_start(g, out->id)) != OK)
+        return e;
+    return gate_hand_over_intent(g, command, out);
+}
+
+void
+gate_set_control(struct gate *g, struct control_link *control)
+{
+    holds_set_control(&g->holds, control);
+}
+
+void
+gate_set_holder(struct gate *g, const struct gate_holder *holder)
+{
+    g->holder = *holder;
+}
+
+bool
+gate_withdraw(struct gate *g, bool left)
+{
+    return holds_end(&g->holds, left ? HOLD_LEFT : HOLD_WITHDRAWN);
+}
+
+enum err
+gate_admit_again(struct gate *g, const struct command *command, const struct approval *approval,
+                 struct admission *out)
+{
+    enum err e;
+
+    if ((e = gate_check_open(g)) != OK)
+        return e;
+    *out = (struct admission){.id = ++g->last_id};
+    gate_judge(g, command, &out->verdict);
+    if (out->verdict.kind != VERDICT_STEP_UP)
+        return gate_conclude(g, command, out);
+    buf_reset(&g->hold_text);
+    return gate_step_up(g, command, approval, out);
 }
 
 enum err
 gate_admit(struct gate *g, const struct command *command, struct admission *out)
 {
-    enum err e;
-
-    if ((e = check_open(g)) != OK)
-        return e;
-    out->id = ++g->last_id;
-    decide(g, command, &out->verdict);
-    if (gate_runs(&out->verdict) && (e = remember_start(g, out->id)) != OK)
-        return e;
-    return hand_over_intent(g, command, out);
+    return gate_admit_again(g, command, NULL, out);
 }
 
 enum err
@@ -298,9 +349,9 @@ gate_decide(struct gate *g, const struct command *command, struct verdict *out)
 {
     enum err e;
 
-    if ((e = check_open(g)) != OK)
+    if ((e = gate_check_open(g)) != OK)
         return e;
-    decide(g, command, out);
+    gate_judge(g, command, out);
     return OK;
 }
 
@@ -309,11 +360,11 @@ gate_refuse(struct gate *g, const struct command *command, struct str reason, st
 {
     enum err e;
 
-    if ((e = check_open(g)) != OK)
+    if ((e = gate_check_open(g)) != OK)
         return e;
     *out = (struct admission){.id = ++g->last_id,
                               .verdict = {.kind = VERDICT_DENY, .message = reason}};
-    return hand_over_intent(g, command, out);
+    return gate_hand_over_intent(g, command, out);
 }
 
 enum err

@@ -13,10 +13,37 @@ struct gate;
 
 enum { PROTECTION_BYTES_MAX = 16 << 20 }; /* of the wire form of what a resource protects */
 
+/* How the hold of a command ended that humans were to be asked about. */
+enum hold_end {
+    HOLD_NONE, /* it was not held */
+    HOLD_APPROVED,
+    HOLD_DENIED,
+    HOLD_TIMED_OUT,
+    HOLD_WITHDRAWN,      /* gate_withdraw() */
+    HOLD_LEFT,           /* gate_withdraw(), because the client went away */
+    HOLD_UNAVAILABLE,    /* nobody could be asked */
+    HOLD_POLICY_CHANGED, /* while it waited */
+    HOLD_TOO_LARGE,      /* to be judged by a human */
+    HOLD_SKIPPED,        /* what came before it failed: it is not recorded, and must not run */
+};
+
+enum { HOLD_REQUEST_MAX = 64, HOLD_COMMAND_BYTES_MAX = 2 << 20 };
+
+/* What was approved, by all who had to: for the same command once more, where a protocol has it
+ * decided in two places (a portal that is bound, then executed). Zeroed: nothing. */
+struct approval {
+    uint64_t edition; /* of the rules by which it was asked for */
+    unsigned char command_hash[32];
+    char request[HOLD_REQUEST_MAX + 1];
+};
+
 /* What became of a request to run a command. */
 struct admission {
     uint64_t id; /* names the command in the record; for gate_outcome() */
     struct verdict verdict;
+    enum hold_end held;
+    struct str request;       /* control's name of the request; empty: there is none */
+    struct approval approval; /* if it was held and approved */
 };
 
 struct outcome {
@@ -41,9 +68,54 @@ gate_runs(const struct verdict *v)
  * if the command has columns to be `masked`. `*out` borrows from the gate and from
  * `command`, until the next call. Anything but OK means that nothing may run and the session is
  * to end: ERR_UNAVAILABLE (the ledger, the keeper, or a revoked grant; err_text() is fit for the
- * client), ERR_LIMIT. A refusal is OK with a verdict that is not
- * gate_runs(). */
+ * client), ERR_LIMIT, ERR_CANCELED. A refusal is OK with a verdict that is not
+ * gate_runs().
+ *
+ * Where the verdict is STEP_UP, humans are asked, which may take minutes: the command is recorded
+ * as held, and what they said as well; then it is decided again by the newest rules. What comes out
+ * is a verdict that gate_runs(), or a DENY in words for the client, with `held` saying how it came
+ * about. A protocol without a holder gets a DENY. `command` must stay as it is meanwhile. */
 enum err gate_admit(struct gate *g, const struct command *command, struct admission *out);
+
+/* [waits] The same, where the same command was approved before (NULL or zeroed: it was not): if it
+ * is that very command and the rules are the same, nobody is asked again. */
+enum err gate_admit_again(struct gate *g, const struct command *command,
+                          const struct approval *approval, struct admission *out);
+
+/* A request that waits for humans. */
+struct hold {
+    struct str request, url; /* control's; the URL may be empty */
+    struct str approvers;    /* who may decide, for people */
+    struct str rule, message;
+    int64_t expires_us; /* wall clock */
+};
+
+/* What a hold needs of a protocol. All are called from within gate_admit(), on its fiber. */
+struct gate_holder {
+    void *arg;
+    /* [waits] Comes to where the command would run next: what was asked before it is answered.
+     * Appends its context (command/command.h), and says whether a transaction with locks is under
+     * way. ERR_DENIED: something before it failed, so it will not run. ERR_CANCELED. Other errors:
+     * the reason is recorded and the command refused. */
+    enum err (*prepare)(void *arg, const struct command *command, struct buf *context,
+                        bool *in_transaction);
+    /* [waits] Appends what approvers are shown of its effect, as JSON (Request.preview in
+     * docs/api.md); at most HOLD_PREVIEW_BYTES_MAX. What cannot be shown is said in there.
+     * ERR_CANCELED. Any other error is no reason not to ask. `step_up_preview` as the rule says. */
+    enum err (*preview)(void *arg, const struct command *command, enum step_up_preview kind,
+                        struct buf *json);
+    /* [waits] Tells the client that it waits, and for whom. ERR_CANCELED; other errors end the
+     * session. */
+    enum err (*held)(void *arg, const struct hold *hold, int64_t deadline_ms);
+};
+enum { HOLD_PREVIEW_BYTES_MAX = 128 << 10 };
+
+/* `holder` is copied. */
+void gate_set_holder(struct gate *g, const struct gate_holder *holder);
+
+/* Withdraws what is held, because the agent says so (`left`: because it has gone): it will not run.
+ * False if nothing was. */
+bool gate_withdraw(struct gate *g, bool left);
 
 /* Decides `command` without a record: nothing may run on its strength. For what announces a command
  * (a PostgreSQL Parse), so that it is refused early; gate_admit() decides again when it runs.
@@ -78,6 +150,15 @@ uint64_t gate_edition(const struct gate *g);
 
 /* Whether no command that writes can run: residual_is_read_only(). */
 bool gate_is_read_only(const struct gate *g);
+
+/* Sets what the session says that it does all of this for, until the next call; copied. Empty: no
+ * purpose. A protocol calls it when the client says so, and knows how long that holds.
+ * ERR_INVALID (purpose_is_fit() says no): it stays as it was. */
+enum err gate_set_purpose(struct gate *g, struct str purpose);
+
+/* What `command` (NULL: any that says nothing itself) is for: its own words, or else the session's.
+ * Borrows from them; empty: nobody said. */
+struct str gate_purpose(const struct gate *g, const struct command *command);
 
 /* The budget of the whole session: how many rows may still be delivered under these limits,
  * UINT64_MAX if there is no such limit. A protocol counts rows as it delivers them, under whatever

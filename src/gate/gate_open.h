@@ -19,6 +19,10 @@ struct gate_rules {
 enum err gate_open(const struct gate_rules *rules, struct ledger_link *ledger, struct gate **out);
 void gate_close(struct gate *g);
 
+/* By which humans are asked; NULL: they cannot be. Must outlive the gate. */
+struct control_link;
+void gate_set_control(struct gate *g, struct control_link *control);
+
 /* Decides by `rules` (taken over, also on failure) from the next command on. ERR_NOMEM: the old
  * ones stay, and the grant is to end. */
 enum err gate_replace_rules(struct gate *g, const struct gate_rules *rules);

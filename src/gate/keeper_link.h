@@ -7,8 +7,9 @@
 
 struct keeper_link;
 
-/* What the keeper says unasked or later (POLICY, END, CANCEL_TARGET, CATALOG_READY), and once, with
- * NULL, when the channel is gone. Must not wait; may take the packet's descriptors. */
+/* What the keeper says unasked or later (POLICY, END, CANCEL_TARGET, CATALOG_READY, CONTROL_READY),
+ * and once, with NULL, when the channel is gone. Must not wait; may take the packet's descriptors.
+ */
 typedef void keeper_link_pushed(void *arg, struct ipc_packet *packet);
 
 /* Adopts `channel` and starts the reading fiber. `*out` is the caller's. ERR_NOMEM. */

@@ -96,7 +96,8 @@ copy_config(struct arena *arena, const struct config_issuer *from, struct config
            copy_str(arena, &to->jwks_uri) && copy_str(arena, &to->ca) &&
            copy_list(arena, &to->audiences) && copy_list(arena, &to->algorithms) &&
            copy_list(arena, &to->types) && copy_list(arena, &to->authorized_parties) &&
-           copy_str(arena, &to->groups_claim) && copy_str(arena, &to->subject_claim);
+           copy_str(arena, &to->groups_claim) && copy_str(arena, &to->subject_claim) &&
+           copy_str(arena, &to->task_claim);
 }
 
 /* The keys that `old` has for this issuer, or new ones. */
@@ -291,6 +292,24 @@ select_issuer(const struct issuers *s, const struct jwt *t, const struct config_
     return fail(ERR_DENIED, "the token's issuer (\"iss\") is not known here");
 }
 
+/* A token that is being verified. */
+struct question {
+    struct jwt token;
+    struct str client_id; /* an ID token, given to this client; empty: an access token */
+};
+
+/* An ID token has no type of its own (RFC 7519 §5.1): an issuer's `types` are about access tokens.
+ */
+static enum err
+check_header(const struct question *q, const struct config_issuer *config)
+{
+    static const struct str types[] = {STR_INIT("jwt"), STR_INIT("none")};
+    struct config_issuer login = *config;
+
+    login.types = (struct str_list){types, 2};
+    return jwt_check_header(&q->token, q->client_id.len > 0 ? &login : config);
+}
+
 /* Accepts each token of a one-use issuer once. */
 static enum err
 use_once(struct identity *id, const struct jwt *t, const struct principal *p)
@@ -318,16 +337,27 @@ use_once(struct identity *id, const struct jwt *t, const struct principal *p)
     return e == OK ? OK : fail(ERR_UNAVAILABLE, "one-use tokens cannot be recorded at present");
 }
 
-/* All after the key is found: does not wait. */
+/* Whether the local issuer marked the token to be accepted once (a link for a login). */
+static bool
+is_marked_one_use(const struct jwt *t, const struct config_issuer *config)
+{
+    return str_is(config->name, LOCAL_NAME) &&
+           json_is_true(json_object_get(t->claims, LOCAL_ONE_USE_CLAIM));
+}
+
+/* All after the key is found: does not wait. An ID token is used up by its nonce, which the console
+ * made for one login; it need not have a `jti`. */
 static enum err
-accept_token(struct identity *id, const struct jwt *t, const struct config_issuer *config,
+accept_token(struct identity *id, const struct question *q, const struct config_issuer *config,
              const struct jwk *key, struct arena *arena, struct principal *out)
 {
+    const struct jwt *t = &q->token;
     struct principal principal;
     enum err e;
 
     if ((e = jwks_verify(key, t)) != OK ||
-        (e = jwt_check_claims(t, config, wall_seconds())) != OK ||
+        (e = q->client_id.len > 0 ? jwt_check_login_claims(t, config, q->client_id, wall_seconds())
+                                  : jwt_check_claims(t, config, wall_seconds())) != OK ||
         (e = jwt_principal(t, config, arena, &principal)) != OK)
         return e;
     /* What `resources` means is ours to say only in our own tokens. */
@@ -336,7 +366,8 @@ accept_token(struct identity *id, const struct jwt *t, const struct config_issue
         return e;
     if (expiry_has(id->revoked, principal.token_id))
         return fail(ERR_DENIED, "the token has been revoked");
-    if (config->one_use && (e = use_once(id, t, &principal)) != OK)
+    if (((config->one_use && q->client_id.len == 0) || is_marked_one_use(t, config)) &&
+        (e = use_once(id, t, &principal)) != OK)
         return e;
     *out = principal;
     return OK;
@@ -345,9 +376,10 @@ accept_token(struct identity *id, const struct jwt *t, const struct config_issue
 /* [waits] With the issuers as they are now; `*changed`: they are others by the time the key is
  * there, and nothing was decided. */
 static enum err
-verify_once(struct identity *id, const struct jwt *t, struct arena *arena, struct principal *out,
-            bool *changed)
+verify_once(struct identity *id, const struct question *q, struct arena *arena,
+            struct principal *out, bool *changed)
 {
+    const struct jwt *t = &q->token;
     const struct config_issuer *config = NULL;
     const struct jwk *key = NULL;
     struct issuers *issuers = id->issuers;
@@ -356,37 +388,58 @@ verify_once(struct identity *id, const struct jwt *t, struct arena *arena, struc
 
     *changed = false;
     if ((e = select_issuer(issuers, t, &config, &keys)) != OK ||
-        (e = jwt_check_header(t, config)) != OK)
+        (e = check_header(q, config)) != OK)
         return e;
+    if (keys == NULL && q->client_id.len > 0)
+        return fail(ERR_DENIED, "the gateway's own issuer gives no ID tokens");
     if (keys == NULL) {
         if ((key = jwks_find(id->local_keys, t->key_id, t->algorithm)) == NULL)
             return fail(ERR_DENIED, "the token's key is not the gateway's own");
-        return accept_token(id, t, config, key, arena, out);
+        return accept_token(id, q, config, key, arena, out);
     }
     issuers->holders++;
     e = issuer_keys_find(keys, t, &key);
     *changed = issuers != id->issuers;
     if (e == OK && !*changed)
-        e = accept_token(id, t, config, key, arena, out);
+        e = accept_token(id, q, config, key, arena, out);
     issuers_release(issuers);
+    return e;
+}
+
+static enum err
+verify(struct identity *id, struct question *q, struct str token, struct arena *arena,
+       struct principal *out)
+{
+    bool changed = true;
+    enum err e;
+
+    if ((e = jwt_parse(token, arena, &q->token)) != OK)
+        return e;
+    for (int i = 0; changed && i < RELOADS_WAITED_OUT; i++)
+        if ((e = verify_once(id, q, arena, out, &changed)) == ERR_CANCELED)
+            return e;
+    if (changed)
+        return fail(ERR_UNAVAILABLE, "the configuration of issuers keeps changing; try again");
     return e;
 }
 
 enum err
 identity_verify(struct identity *id, struct str token, struct arena *arena, struct principal *out)
 {
-    bool changed = true;
-    struct jwt t;
-    enum err e;
+    struct question q = {.client_id = STR("")};
 
-    if ((e = jwt_parse(token, arena, &t)) != OK)
-        return e;
-    for (int i = 0; changed && i < RELOADS_WAITED_OUT; i++)
-        if ((e = verify_once(id, &t, arena, out, &changed)) == ERR_CANCELED)
-            return e;
-    if (changed)
-        return fail(ERR_UNAVAILABLE, "the configuration of issuers keeps changing; try again");
-    return e;
+    return verify(id, &q, token, arena, out);
+}
+
+enum err
+identity_verify_login(struct identity *id, struct str token, struct str client_id,
+                      struct arena *arena, struct principal *out)
+{
+    struct question q = {.client_id = client_id};
+
+    if (client_id.len == 0)
+        return fail(ERR_INVALID, "no client is configured for logins");
+    return verify(id, &q, token, arena, out);
 }
 
 bool

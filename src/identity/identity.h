@@ -9,7 +9,15 @@
 
 struct identity;
 
-enum { TOKEN_BYTES_MAX = 16384 };
+enum {
+    TOKEN_BYTES_MAX = 16384,
+    PRINCIPAL_ACTORS_MAX = 8,
+    PRINCIPAL_CHAIN_BYTES_MAX = 4096, /* of all its strings, each with a NUL */
+    PRINCIPAL_TASK_BYTES_MAX = 256,
+    PRINCIPAL_NAME_BYTES_MAX = 256,
+    PRINCIPAL_EMAIL_BYTES_MAX = 320, /* RFC 5321 §4.5.3.1 */
+    PRINCIPAL_NONCE_BYTES_MAX = 256,
+};
 
 struct principal {
     struct str subject;
@@ -20,6 +28,16 @@ struct principal {
     size_t n_claims;
     struct str_list resources; /* a local token may be bound to resources; empty: any */
     int64_t expires_us;        /* wall clock */
+
+    /* On whose behalf (RFC 8693 §4.1): the subject first, then the actors, the one who acts now
+     * last. Without `act` the subject alone. */
+    struct str_list chain;
+    struct str task; /* what for: the claim that the issuer's `task_claim` names; may be empty */
+
+    /* For people; may be empty. */
+    struct str name;  /* `name`, or else `preferred_username` */
+    struct str email; /* unless the issuer says that it is not verified */
+    struct str nonce; /* of an ID token */
 };
 
 /* Opens the issuers of `config`: keys are fetched in the background, so a fiber must call it.
@@ -40,6 +58,12 @@ enum err identity_reload(struct identity *id, const struct config *config);
 enum err identity_verify(struct identity *id, struct str token, struct arena *arena,
                          struct principal *out);
 
+/* [waits] The same for an ID token (OpenID Connect Core 1.0 §3.1.3.7) that an issuer of the
+ * configuration gave to the console's own client `client_id`; the caller compares the nonce,
+ * without which no token is accepted here. */
+enum err identity_verify_login(struct identity *id, struct str token, struct str client_id,
+                               struct arena *arena, struct principal *out);
+
 /* Whether the token of this principal has been revoked since, or its issuer removed from the
  * configuration or disabled. */
 bool identity_is_revoked(const struct identity *id, struct str issuer, struct str token_id);
@@ -50,6 +74,9 @@ struct token_request {
     struct str subject;
     struct str_list groups;
     struct str_list resources;
+    struct str_list actors; /* who acts for the subject, in the order of `principal.chain` */
+    struct str task;        /* may be empty */
+    bool one_use;           /* accepted once */
     unsigned ttl_seconds;
 };
 enum err identity_issue(struct identity *id, const struct token_request *request, struct buf *token,

@@ -249,20 +249,20 @@ check_times(const struct jwt *t, const struct config_issuer *issuer, int64_t now
 
 /* RFC 7519 §4.1.3: a string, or an array of strings. Ours must be there exactly. */
 static enum err
-check_audience(const struct jwt *t, const struct config_issuer *issuer)
+check_audience(const struct jwt *t, struct str_list audiences)
 {
     const json_t *aud = json_object_get(t->claims, "aud"), *item;
     bool ours = false;
     size_t i;
 
     if (json_is_string(aud)) {
-        ours = is_listed(strictjson_str(aud), issuer->audiences);
+        ours = is_listed(strictjson_str(aud), audiences);
     } else if (json_is_array(aud)) {
         json_array_foreach(aud, i, item)
         {
             if (!json_is_string(item))
                 return fail(ERR_DENIED, "the token's \"aud\" holds something else than strings");
-            ours = ours || is_listed(strictjson_str(item), issuer->audiences);
+            ours = ours || is_listed(strictjson_str(item), audiences);
         }
     } else {
         return fail(ERR_DENIED, "the token's \"aud\" is missing or no string");
@@ -342,8 +342,57 @@ jwt_check_claims(const struct jwt *t, const struct config_issuer *issuer, int64_
 
     if (!str_equal(t->issuer, issuer->issuer))
         return fail(ERR_DENIED, "the token is of another issuer");
-    if ((e = check_audience(t, issuer)) != OK || (e = check_party(t, issuer)) != OK ||
+    if ((e = check_audience(t, issuer->audiences)) != OK || (e = check_party(t, issuer)) != OK ||
         (e = check_purpose(t)) != OK || (e = check_completeness(t)) != OK)
+        return e;
+    return check_times(t, issuer, now);
+}
+
+/* OpenID Connect Core 1.0 §3.1.3.7, items 4 and 5: with several audiences `azp` must say that the
+ * token was issued to us; and if it is there at all, it must. */
+static enum err
+check_login_party(const struct jwt *t, struct str client_id)
+{
+    const json_t *azp = json_object_get(t->claims, "azp");
+    const json_t *aud = json_object_get(t->claims, "aud");
+
+    if (azp == NULL && json_array_size(aud) > 1)
+        return fail(ERR_DENIED, "the ID token is for several audiences and does not say who it was "
+                                "issued to (\"azp\")");
+    if (azp != NULL && (!json_is_string(azp) || !str_equal(strictjson_str(azp), client_id)))
+        return fail(ERR_DENIED, "the ID token was issued to another client (\"azp\")");
+    return OK;
+}
+
+/* The nonce tells an ID token from all others, and this login's from others' (§3.1.3.7, item 11).
+ */
+static enum err
+check_login_purpose(const struct jwt *t)
+{
+    static const char *const wrong_types[] = {"bearer", "logout", "refresh", "offline"};
+    struct str type = strictjson_string(t->claims, "typ");
+
+    if (json_object_get(t->claims, "events") != NULL)
+        return fail(ERR_DENIED, "this is a logout or event token, not an ID token");
+    if (strictjson_string(t->claims, "nonce").len == 0)
+        return fail(ERR_DENIED, "the ID token has no \"nonce\"");
+    for (size_t i = 0; type.ptr != NULL && i < sizeof(wrong_types) / sizeof(wrong_types[0]); i++)
+        if (str_equal_nocase(type, str_from(wrong_types[i])))
+            return fail(ERR_DENIED, "this is a token of type %s, not an ID token", wrong_types[i]);
+    return OK;
+}
+
+enum err
+jwt_check_login_claims(const struct jwt *t, const struct config_issuer *issuer,
+                       struct str client_id, int64_t now)
+{
+    enum err e;
+
+    if (!str_equal(t->issuer, issuer->issuer))
+        return fail(ERR_DENIED, "the token is of another issuer");
+    if ((e = check_audience(t, (struct str_list){&client_id, 1})) != OK ||
+        (e = check_login_party(t, client_id)) != OK || (e = check_login_purpose(t)) != OK ||
+        (e = check_completeness(t)) != OK)
         return e;
     return check_times(t, issuer, now);
 }
@@ -579,6 +628,77 @@ token_id(const struct jwt *t, struct arena *arena, struct str *out)
     return out->ptr == NULL ? fail(ERR_NOMEM, "no memory for a token's digest") : OK;
 }
 
+/* RFC 8693 §4.1: `act` says who acts, and its own `act` for whom it acts in turn; the innermost
+ * acted first. What is not understood is refused: a chain that is cut would hide somebody. */
+static enum err
+read_chain(const struct jwt *t, struct arena *arena, struct principal *out)
+{
+    const json_t *act = json_object_get(t->claims, "act");
+    struct str actors[PRINCIPAL_ACTORS_MAX], *items;
+    size_t n = 0, bytes = out->subject.len + 1;
+
+    for (; act != NULL; act = json_object_get(act, "act")) {
+        const json_t *sub = json_object_get(act, "sub");
+
+        if (n == PRINCIPAL_ACTORS_MAX)
+            return fail(ERR_DENIED, "the token has more than %d actors (\"act\")",
+                        PRINCIPAL_ACTORS_MAX);
+        if (!json_is_object(act) || !json_is_string(sub) || !is_plain_name(strictjson_str(sub)))
+            return fail(ERR_DENIED, "the token's \"act\" does not say who acts (RFC 8693 §4.1)");
+        actors[n] = strictjson_str(sub);
+        bytes += actors[n++].len + 1;
+    }
+    if (bytes > PRINCIPAL_CHAIN_BYTES_MAX)
+        return fail(ERR_DENIED, "the names of the token's actors (\"act\") are too long");
+    if ((items = arena_array(arena, n + 1, sizeof(*items))) == NULL)
+        return fail(ERR_NOMEM, "no memory for a token's actors");
+    items[0] = out->subject;
+    for (size_t i = 0; i < n; i++)
+        items[1 + i] = actors[n - 1 - i];
+    out->chain = (struct str_list){items, n + 1};
+    return OK;
+}
+
+/* An approval may be good for a whole task: what names it must be beyond doubt. */
+static enum err
+read_task(const struct jwt *t, const struct config_issuer *issuer, struct principal *out)
+{
+    const json_t *task = issuer->task_claim.len == 0 ? NULL : jwt_claim(t, issuer->task_claim);
+
+    if (task == NULL)
+        return OK;
+    if (!json_is_string(task) || !is_plain_name(strictjson_str(task)) ||
+        json_string_length(task) > PRINCIPAL_TASK_BYTES_MAX)
+        return fail(ERR_DENIED, "the token's \"%.*s\" is not a string of at most %d characters",
+                    STR_ARG(issuer->task_claim), PRINCIPAL_TASK_BYTES_MAX);
+    out->task = strictjson_str(task);
+    return OK;
+}
+
+/* A text for people; what cannot be one is left out. */
+static struct str
+shown(const struct jwt *t, const char *claim, size_t max)
+{
+    struct str text = strictjson_string(t->claims, claim);
+
+    return text.ptr != NULL && text.len <= max && is_plain_name(text) ? text : STR("");
+}
+
+static void
+read_person(const struct jwt *t, struct principal *out)
+{
+    const json_t *verified = json_object_get(t->claims, "email_verified");
+
+    out->name = shown(t, "name", PRINCIPAL_NAME_BYTES_MAX);
+    if (out->name.len == 0)
+        out->name = shown(t, "preferred_username", PRINCIPAL_NAME_BYTES_MAX);
+    /* Some issuers write it as a string. */
+    if (!json_is_false(verified) &&
+        !(json_is_string(verified) && !str_is(strictjson_str(verified), "true")))
+        out->email = shown(t, "email", PRINCIPAL_EMAIL_BYTES_MAX);
+    out->nonce = shown(t, "nonce", PRINCIPAL_NONCE_BYTES_MAX);
+}
+
 enum err
 jwt_principal(const struct jwt *t, const struct config_issuer *issuer, struct arena *arena,
               struct principal *out)
@@ -598,7 +718,9 @@ jwt_principal(const struct jwt *t, const struct config_issuer *issuer, struct ar
     out->expires_us = json_integer_value(json_object_get(t->claims, "exp")) * 1000000;
     if ((e = token_id(t, arena, &out->token_id)) != OK)
         return e;
-    if ((e = jwt_string_list(t, issuer->groups_claim, arena, &out->groups)) != OK)
+    if ((e = jwt_string_list(t, issuer->groups_claim, arena, &out->groups)) != OK ||
+        (e = read_chain(t, arena, out)) != OK || (e = read_task(t, issuer, out)) != OK)
         return e;
+    read_person(t, out);
     return flatten_claims(t, arena, out);
 }

@@ -37,7 +37,12 @@ enum err jwt_check_header(const struct jwt *t, const struct config_issuer *issue
  * leeway covers only clocks that are behind (`nbf`, `iat`): `exp` is never extended. */
 enum err jwt_check_claims(const struct jwt *t, const struct config_issuer *issuer, int64_t now);
 
-/* Who the (checked) token speaks of. ERR_DENIED (no subject, groups of a wrong type), ERR_NOMEM. */
+/* The same for an ID token of the client `client_id`: another audience, and a nonce. */
+enum err jwt_check_login_claims(const struct jwt *t, const struct config_issuer *issuer,
+                                struct str client_id, int64_t now);
+
+/* Who the (checked) token speaks of. ERR_DENIED (no subject, groups of a wrong type, `act` or the
+ * task's claim malformed), ERR_NOMEM. */
 enum err jwt_principal(const struct jwt *t, const struct config_issuer *issuer, struct arena *arena,
                        struct principal *out);
 

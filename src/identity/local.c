@@ -202,6 +202,7 @@ local_config(void)
         .types = {types, 1},
         .groups_claim = STR_INIT("groups"),
         .subject_claim = STR_INIT("sub"),
+        .task_claim = STR_INIT(LOCAL_TASK_CLAIM),
         /* The lifetime was decided when the token was issued. */
         .max_lifetime_seconds = UINT32_MAX,
     };
@@ -232,6 +233,13 @@ check_request(const struct token_request *r)
     if (r->groups.n > LOCAL_LIST_MAX || r->resources.n > LOCAL_LIST_MAX)
         return fail(ERR_INVALID, "a token can have at most %d groups and %d resources",
                     LOCAL_LIST_MAX, LOCAL_LIST_MAX);
+    if (r->actors.n > PRINCIPAL_ACTORS_MAX)
+        return fail(ERR_INVALID, "a token can have at most %d actors", PRINCIPAL_ACTORS_MAX);
+    for (size_t i = 0; i < r->actors.n; i++)
+        if ((e = check_name(r->actors.items[i], "actor")) != OK)
+            return e;
+    if (r->task.len > 0 && (e = check_name(r->task, "task")) != OK)
+        return e;
     for (size_t i = 0; i < r->groups.n; i++)
         if ((e = check_name(r->groups.items[i], "group")) != OK)
             return e;
@@ -251,6 +259,19 @@ write_list(struct json *j, const char *name, struct str_list list)
     json_close(j, ']');
 }
 
+/* RFC 8693 §4.1: the one who acts now outside, the first who acted innermost. */
+static void
+write_actors(struct json *j, struct str_list actors)
+{
+    for (size_t i = actors.n; i > 0; i--) {
+        json_key(j, "act");
+        json_open(j, '{');
+        json_field_str(j, "sub", actors.items[i - 1]);
+    }
+    for (size_t i = 0; i < actors.n; i++)
+        json_close(j, '}');
+}
+
 static void
 write_payload(const struct token_request *r, struct str id, int64_t now, struct buf *out)
 {
@@ -263,6 +284,11 @@ write_payload(const struct token_request *r, struct str id, int64_t now, struct 
     write_list(&j, "groups", r->groups);
     if (r->resources.n > 0)
         write_list(&j, "resources", r->resources);
+    write_actors(&j, r->actors);
+    if (r->task.len > 0)
+        json_field_str(&j, LOCAL_TASK_CLAIM, r->task);
+    if (r->one_use)
+        json_field_bool(&j, LOCAL_ONE_USE_CLAIM, true);
     json_field_str(&j, "jti", id);
     json_field_uint(&j, "iat", (uint64_t)now);
     json_field_uint(&j, "exp", (uint64_t)now + r->ttl_seconds);

@@ -5,9 +5,12 @@
 
 #include "identity/jwks.h"
 
-#define LOCAL_NAME     "local"
-#define LOCAL_ISSUER   "urn:bulkhead:local"
-#define LOCAL_AUDIENCE "bulkhead"
+#define LOCAL_NAME          "local"
+#define LOCAL_ISSUER        "urn:bulkhead:local"
+#define LOCAL_AUDIENCE      "bulkhead"
+/* Claims of our own: the token is accepted once; what it is for. */
+#define LOCAL_ONE_USE_CLAIM "one_use"
+#define LOCAL_TASK_CLAIM    "task"
 
 struct local;
 

@@ -7,7 +7,7 @@
 
 #include "base/arena.h"
 
-enum { STRICTJSON_DEPTH_MAX = 8 };
+enum { STRICTJSON_DEPTH_MAX = 9 }; /* a payload with eight actors */
 
 /* Parses an object; anything else at the top is ERR_INVALID, as is whatever breaks the rules
  * above. `what` names the thing in error texts. The value lives as long as `arena`. */

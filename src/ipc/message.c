@@ -32,6 +32,7 @@ ipc_service_name(enum ipc_service service)
         [IPC_SERVICE_LISTENER] = "listener",
         [IPC_SERVICE_KEEPER] = "keeper",
         [IPC_SERVICE_LEDGER] = "ledger",
+        [IPC_SERVICE_CONTROL] = "control",
     };
 
     return service < IPC_SERVICE_COUNT ? names[service] : "unknown";

@@ -34,7 +34,7 @@ enum {
 #define IPC_DRAIN(NUMBER, TEXT)
 #define IPC_SERVICE_EVENT(NUMBER, TEXT)   TEXT(service, 4096) TEXT(event, 64) TEXT(detail, 4096)
 
-/* services → supervisor */
+/* services → supervisor; keeper → control: SESSION_ENDED when a session is over */
 #define IPC_READY(NUMBER, TEXT)           NUMBER(ok) TEXT(text, 4096)
 #define IPC_SESSION_STARTED(NUMBER, TEXT) NUMBER(session) NUMBER(pid)
 #define IPC_SESSION_ENDED(NUMBER, TEXT)   NUMBER(session) NUMBER(wait_status)
@@ -94,7 +94,7 @@ enum {
 #define IPC_CATALOG_READY(NUMBER, TEXT) /* fd, if `code` is OK: the catalog */                     \
     NUMBER(number) NUMBER(code) TEXT(text, 1024) NUMBER(bytes)
 
-/* keeper → ledger */
+/* keeper → ledger and control; control gets it again of every live session when it is started */
 #define IPC_SESSION_OPENED(NUMBER, TEXT)                                                           \
     NUMBER(session)                                                                                \
     TEXT(subject, 1024)                                                                            \
@@ -104,10 +104,12 @@ enum {
     TEXT(resource, 256)                                                                            \
     TEXT(database, 256)                                                                            \
     TEXT(target, 4200)                                                                             \
-    TEXT(client, 256) TEXT(policy_hash, 64) NUMBER(expires_us)                                     \
+    TEXT(client, 256)                                                                              \
+    TEXT(policy_hash, 64) NUMBER(expires_us)                                                       \
         TEXT(chain, 4096) /* list: from the first principal to the acting one */                   \
         TEXT(task, 256)   /* what for, as the token says; may be empty */                          \
-        TEXT(access, 64)  /* the grant of access under which it was opened; may be empty */
+        TEXT(access, 64)  /* the grant of access under which it was opened; may be empty */        \
+        TEXT(source, 64) TEXT(protocol, 32) NUMBER(opened_us)
 #define IPC_SESSION_REFUSED(NUMBER, TEXT)                                                          \
     NUMBER(session)                                                                                \
     TEXT(resource, 256)                                                                            \
@@ -177,7 +179,9 @@ enum {
 #define IPC_ADMIN_REQUEST(NUMBER, TEXT)                                                            \
     TEXT(verb, 32)                                                                                 \
     TEXT(subject, 1024)                                                                            \
-    TEXT(groups, 8192) TEXT(resources, 8192) TEXT(database, 256) NUMBER(ttl_seconds)
+    TEXT(groups, 8192)                                                                             \
+    TEXT(resources, 8192) TEXT(database, 256) NUMBER(ttl_seconds) TEXT(actors, 4096)               \
+        TEXT(task, 256)
 #define IPC_ADMIN_LINE(NUMBER, TEXT) TEXT(text, 20480)
 #define IPC_ADMIN_END(NUMBER, TEXT)  NUMBER(ok) TEXT(text, 4096)
 
@@ -284,6 +288,7 @@ enum ipc_service {
     IPC_SERVICE_LISTENER,
     IPC_SERVICE_KEEPER,
     IPC_SERVICE_LEDGER,
+    IPC_SERVICE_CONTROL, /* runs only if the configuration needs it */
     IPC_SERVICE_COUNT
 };
 const char *ipc_service_name(enum ipc_service service);

@@ -1,14 +1,30 @@
 #include "ipc/record.h"
 
+#include "base/arena.h"
+
 enum {
-    VERSION = 2,
-    VERSION_BEFORE_MASKS = 1,
+    VERSION = 3,
+    VERSION_WITH_MASKS = 2, /* the first with them */
+    VERSION_WITH_APPROVALS = 3,
+    VERSION_FIRST = 1,
     LENGTH_BYTES = 4,
     HEADER_BYTES = 1 + 1 + 8, /* version, kind, time: after the length */
     BINDS_MAX = 65535,
     BIND_NULL = 1,
     BIND_BINARY = 2,
 };
+
+const char *
+record_decision_name(enum record_decision_kind kind)
+{
+    static const char *const names[RECORD_DECISION_KIND_COUNT] = {
+        [RECORD_APPROVED] = "approved", [RECORD_DENIED] = "denied",
+        [RECORD_EXPIRED] = "expired",   [RECORD_WITHDRAWN] = "withdrawn",
+        [RECORD_FAILED] = "failed",     [RECORD_POLICY_CHANGED] = "policy_changed",
+    };
+
+    return kind < RECORD_DECISION_KIND_COUNT ? names[kind] : "unknown";
+}
 
 static size_t
 frame_begin(struct buf *out, enum record_kind kind, int64_t wall_us)
@@ -130,6 +146,8 @@ record_put_intent(struct buf *out, int64_t wall_us, const struct record_intent *
         put_bind(out, &subject->binds[i], &shown);
     put_string(out, intent->masked);
     put_string(out, intent->protected_column);
+    put_string(out, intent->purpose);
+    put_string(out, subject->context);
     frame_end(out, start);
 }
 
@@ -147,6 +165,20 @@ record_put_outcome(struct buf *out, int64_t wall_us, const struct record_outcome
     put_string(out, outcome->limit);
     buf_put_u64(out, outcome->masked);
     buf_put_u64(out, outcome->detected);
+    frame_end(out, start);
+}
+
+void
+record_put_decision(struct buf *out, int64_t wall_us, const struct record_decision *decision)
+{
+    size_t start = frame_begin(out, RECORD_DECISION, wall_us);
+
+    buf_put_u64(out, decision->command);
+    buf_put_u8(out, (uint8_t)decision->decision);
+    put_string(out, decision->request);
+    put_string(out, decision->by);
+    put_string(out, decision->text);
+    buf_put_u64(out, decision->waited_us);
     frame_end(out, start);
 }
 
@@ -190,7 +222,7 @@ read_lists(struct cursor *c, struct record *out)
     out->intent.n_demands = cursor_u32(c);
     if (out->intent.n_demands > COMMAND_DEMANDS_MAX)
         return false;
-    out->intent.demands = *c;
+    out->intent.demands = out->intent.all_demands = *c;
     for (size_t i = 0; i < out->intent.n_demands; i++) {
         struct record_demand demand = read_demand(c);
 
@@ -200,7 +232,7 @@ read_lists(struct cursor *c, struct record *out)
     out->intent.n_binds = cursor_u32(c);
     if (out->intent.n_binds > BINDS_MAX)
         return false;
-    out->intent.binds = *c;
+    out->intent.binds = out->intent.all_binds = *c;
     for (size_t i = 0; i < out->intent.n_binds; i++) {
         struct record_bind bind = read_bind(c, &known_flags);
 
@@ -226,8 +258,10 @@ read_intent(struct cursor *c, uint8_t version, struct record *out)
     out->intent.database = read_string(c);
     if (verdict > VERDICT_DENY || !read_lists(c, out))
         return false;
-    out->intent.masked = version == VERSION ? read_string(c) : STR("");
-    out->intent.protected_column = version == VERSION ? read_string(c) : STR("");
+    out->intent.masked = version >= VERSION_WITH_MASKS ? read_string(c) : STR("");
+    out->intent.protected_column = version >= VERSION_WITH_MASKS ? read_string(c) : STR("");
+    out->intent.purpose = version >= VERSION_WITH_APPROVALS ? read_string(c) : STR("");
+    out->intent.context = version >= VERSION_WITH_APPROVALS ? read_string(c) : STR("");
     return out->intent.decisive >= -1 &&
            (out->intent.decisive == -1 || (size_t)out->intent.decisive < out->intent.n_demands);
 }
@@ -244,10 +278,25 @@ read_outcome(struct cursor *c, uint8_t version, struct record *out)
     unknown = cursor_u8(c);
     out->outcome.unknown = unknown != 0;
     out->outcome.error = read_string(c);
-    out->outcome.limit = version == VERSION ? read_string(c) : STR("");
-    out->outcome.masked = version == VERSION ? cursor_u64(c) : 0;
-    out->outcome.detected = version == VERSION ? cursor_u64(c) : 0;
+    out->outcome.limit = version >= VERSION_WITH_MASKS ? read_string(c) : STR("");
+    out->outcome.masked = version >= VERSION_WITH_MASKS ? cursor_u64(c) : 0;
+    out->outcome.detected = version >= VERSION_WITH_MASKS ? cursor_u64(c) : 0;
     return unknown <= 1;
+}
+
+static bool
+read_decision(struct cursor *c, struct record *out)
+{
+    uint8_t kind;
+
+    out->decision.command = cursor_u64(c);
+    kind = cursor_u8(c);
+    out->decision.decision = (enum record_decision_kind)kind;
+    out->decision.request = read_string(c);
+    out->decision.by = read_string(c);
+    out->decision.text = read_string(c);
+    out->decision.waited_us = cursor_u64(c);
+    return kind < RECORD_DECISION_KIND_COUNT;
 }
 
 static bool
@@ -268,12 +317,22 @@ read_fields(struct cursor *c, uint8_t version, struct record *out)
         return read_intent(c, version, out);
     case RECORD_OUTCOME:
         return read_outcome(c, version, out);
+    case RECORD_DECISION:
+        return read_decision(c, out);
     case RECORD_REFUSED:
     case RECORD_EVENT:
     case RECORD_CLOSED:
         return read_note(c, out);
     }
     return false;
+}
+
+/* Whether frames of that version know the kind. */
+static bool
+is_kind(uint8_t version, uint8_t kind)
+{
+    return kind >= RECORD_REFUSED &&
+           kind <= (version >= VERSION_WITH_APPROVALS ? RECORD_DECISION : RECORD_CLOSED);
 }
 
 enum err
@@ -288,9 +347,9 @@ record_read(struct str bytes, struct record *out, size_t *used)
     if (length < HEADER_BYTES || length > RECORD_FRAME_MAX - LENGTH_BYTES)
         return fail(ERR_PROTOCOL, "a frame of %u bytes", length);
     /* What is wrong from the start is said at once, not when eight megabytes have arrived. */
-    if (cursor_left(&c) >= 1 && c.at[0] != VERSION && c.at[0] != VERSION_BEFORE_MASKS)
+    if (cursor_left(&c) >= 1 && (c.at[0] < VERSION_FIRST || c.at[0] > VERSION))
         return fail(ERR_PROTOCOL, "a frame of version %u", c.at[0]);
-    if (cursor_left(&c) >= 2 && (c.at[1] < RECORD_REFUSED || c.at[1] > RECORD_CLOSED))
+    if (cursor_left(&c) >= 2 && !is_kind(c.at[0], c.at[1]))
         return fail(ERR_PROTOCOL, "a frame of kind %u", c.at[1]);
     if (cursor_left(&c) < length)
         return fail(ERR_TRUNCATED, "the frame is not whole yet");
@@ -318,4 +377,64 @@ record_next_bind(struct record *r, struct record_bind *out)
     bool known_flags;
 
     *out = read_bind(&r->intent.binds, &known_flags);
+}
+
+static bool
+copy_demands(struct cursor *from, struct arena *arena, size_t n, struct command *out)
+{
+    struct demand *demands = arena_array(arena, n + 1, sizeof(*demands));
+
+    if (demands == NULL)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        struct record_demand read = read_demand(from);
+
+        demands[i] = (struct demand){read.classes, read.kind, read.schema, read.name};
+    }
+    out->demands = demands;
+    out->n_demands = n;
+    return true;
+}
+
+static bool
+copy_binds(struct cursor *from, struct arena *arena, size_t n, struct command *out)
+{
+    struct bind_value *binds = arena_array(arena, n + 1, sizeof(*binds));
+    bool known_flags;
+
+    if (binds == NULL)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        struct record_bind read = read_bind(from, &known_flags);
+
+        binds[i] = (struct bind_value){
+            .is_null = read.is_null,
+            .binary = read.binary,
+            .type = read.type,
+            .bytes = read.bytes,
+            .full_length = read.full_length > read.bytes.len ? read.full_length : 0,
+        };
+    }
+    out->binds = binds;
+    out->n_binds = n;
+    return true;
+}
+
+enum err
+record_command(const struct record *r, struct arena *arena, struct command *out)
+{
+    struct cursor demands = r->intent.all_demands, binds = r->intent.all_binds;
+
+    *out = (struct command){
+        .text = r->intent.text,
+        .database = r->intent.database,
+        .purpose = r->intent.purpose,
+        .context = r->intent.context,
+        .masked = r->intent.masked,
+        .protected_column = r->intent.protected_column,
+    };
+    if (!copy_demands(&demands, arena, r->intent.n_demands, out) ||
+        !copy_binds(&binds, arena, r->intent.n_binds, out))
+        return fail(ERR_NOMEM, "no memory for a command");
+    return OK;
 }

@@ -3,8 +3,9 @@
  * ledger adds identity, sequence number and chain; a session cannot say who it is.
  *
  * Frame: u32 length of the rest, u8 version, u8 kind, i64 wall-clock microseconds, then the
- * fields of the kind. Strings: u32 length and bytes. Pure codec. Version 2 is written; version 1,
- * which knew nothing of masks and limits, is read too: an older gateway may have left it. */
+ * fields of the kind. Strings: u32 length and bytes. Pure codec. Version 3 is written. Version 1,
+ * which knew nothing of masks and limits, and version 2, which knew nothing of approvals, are read
+ * too: an older gateway may have left them. */
 #ifndef IPC_RECORD_H
 #define IPC_RECORD_H
 
@@ -17,9 +18,24 @@ enum record_kind {
     RECORD_REFUSED = 1, /* the connection ended before authentication because of its bytes */
     RECORD_INTENT,
     RECORD_OUTCOME,
-    RECORD_EVENT,  /* something else worth keeping, such as a cancel request */
-    RECORD_CLOSED, /* the session ended in order */
+    RECORD_EVENT,    /* something else worth keeping, such as a cancel request */
+    RECORD_CLOSED,   /* the session ended in order */
+    RECORD_DECISION, /* what humans said of a command that was held */
 };
+
+/* How the hold of a command ended. */
+enum record_decision_kind {
+    RECORD_APPROVED,
+    RECORD_DENIED,         /* by a human */
+    RECORD_EXPIRED,        /* nobody decided in time */
+    RECORD_WITHDRAWN,      /* by the agent, or because its session ended */
+    RECORD_FAILED,         /* it could not be asked, or the answer was not for this command */
+    RECORD_POLICY_CHANGED, /* an approval would have been of rules that hold no more */
+    RECORD_DECISION_KIND_COUNT
+};
+
+/* "approved", "denied", … */
+const char *record_decision_name(enum record_decision_kind kind);
 
 enum { RECORD_FRAME_MAX = 8 << 20, RECORD_BINDS_SHOWN_MAX = 1 << 20 };
 
@@ -33,6 +49,18 @@ struct record_intent {
     int decisive;                /* index of the demand that decided, -1: none */
     struct str masked;           /* columns; empty: none */
     struct str protected_column; /* because of which it was refused; empty: none */
+    struct str purpose;          /* why the agent says that it does this; empty: it does not say */
+};
+
+/* Its command has an intent with the verdict step_up before it, and an outcome after it if it was
+ * approved and ran. */
+struct record_decision {
+    uint64_t command;
+    enum record_decision_kind decision;
+    struct str request; /* control's name of it; empty: it never got one */
+    struct str by;      /* who decided; may be empty */
+    struct str text;    /* their words, or why it failed; may be empty */
+    uint64_t waited_us;
 };
 
 struct record_outcome {
@@ -50,10 +78,11 @@ struct record_note { /* RECORD_REFUSED, RECORD_EVENT, RECORD_CLOSED */
     uint64_t bytes_in, bytes_out; /* RECORD_CLOSED */
 };
 
-/* Append one frame each. A bind value beyond RECORD_BINDS_SHOWN_MAX bytes in all is cut; its full
- * length is kept. */
+/* Append one frame each. A bind value beyond
+ * RECORD_BINDS_SHOWN_MAX bytes in all is cut; its full length is kept. */
 void record_put_intent(struct buf *out, int64_t wall_us, const struct record_intent *intent);
 void record_put_outcome(struct buf *out, int64_t wall_us, const struct record_outcome *outcome);
+void record_put_decision(struct buf *out, int64_t wall_us, const struct record_decision *decision);
 void record_put_note(struct buf *out, int64_t wall_us, enum record_kind kind,
                      const struct record_note *note);
 
@@ -80,9 +109,12 @@ struct record {
             int decisive;
             size_t n_demands, n_binds;
             struct cursor demands, binds; /* read on with record_next_demand(), _bind() */
+            struct cursor all_demands, all_binds;
             struct str masked, protected_column;
+            struct str purpose, context;
         } intent;
         struct record_outcome outcome;
+        struct record_decision decision;
         struct record_note note;
     };
 };
@@ -92,5 +124,11 @@ struct record {
 enum err record_read(struct str bytes, struct record *out, size_t *used);
 void record_next_demand(struct record *r, struct record_demand *out);
 void record_next_bind(struct record *r, struct record_bind *out);
+
+/* The command of an intent that was read, before or after its demands and binds were, for
+ * command_hash() and for showing it. Texts borrow from the frame, the rest from `arena`. A bind
+ * that the record cut has a `full_length`. ERR_NOMEM. */
+struct arena;
+enum err record_command(const struct record *r, struct arena *arena, struct command *out);
 
 #endif

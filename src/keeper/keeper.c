@@ -9,6 +9,7 @@
 #include "fiber/fiber.h"
 #include "keeper/admin.h"
 #include "keeper/catalog_asker.h"
+#include "keeper/control_link.h"
 #include "keeper/reader.h"
 #include "keeper/sessions.h"
 #include "keeper/state.h"
@@ -69,6 +70,8 @@ meet(struct keeper *k, struct ipc_packet *packet)
         return fail(ERR_PROTOCOL, "a peer without a channel");
     if (packet->message.peer.service == IPC_SERVICE_LISTENER)
         return meet_listener(k, channel);
+    if (packet->message.peer.service == IPC_SERVICE_CONTROL)
+        return control_link_meet(k, channel);
     if (k->ledger >= 0)
         close(k->ledger);
     k->ledger = channel;

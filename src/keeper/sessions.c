@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "fiber/fiber.h"
 #include "keeper/catalog_asker.h"
+#include "keeper/control_link.h"
 #include "keeper/dial.h"
 #include "keeper/target.h"
 
@@ -20,7 +21,7 @@ enum {
     CANCEL_SECRET_BYTES = 32,
     CANCEL_SECRET_BYTES_MIN = 4,
     OWN_CANCEL_PACE_MS = 100, /* from one to the next: each is a connection to the target */
-    GROUPS_SHOWN_MAX = 8192,
+    CONTROL_PACE_MS = 100,    /* from one channel to control to the next */
     TARGET_SHOWN_MAX = 4200,
     HINT_RESOURCES_MAX = 20,
     TEXT_SHOWN_MAX = 256,
@@ -37,10 +38,13 @@ struct keeper_session {
 
     /* Once authenticated: */
     bool authenticated;
-    bool ended; /* told to end; grants nothing any more */
+    bool ended;     /* told to end; grants nothing any more */
+    bool announced; /* control was told of it, or would have been */
     struct principal principal;
     struct target target; /* of the edition under which it connected */
-    struct str database;
+    struct str database, client;
+    struct str access;  /* the grant of access under which it was opened; empty: none was needed */
+    int64_t expires_us; /* of the token or that grant, whichever is first */
     struct catalog_asker *catalogs; /* NULL before it asks for one */
     int64_t opened_us;
     uint32_t cancel_id;
@@ -50,6 +54,7 @@ struct keeper_session {
     unsigned server_signatures_left;
     unsigned cancels_left; /* with the keys of others */
     int64_t own_cancel_ms; /* when it last cancelled what it runs itself */
+    int64_t control_ms;    /* when it last got a channel to control */
 };
 
 /* --- answers -------------------------------------------------------------------------------- */
@@ -205,15 +210,11 @@ make_cancel_key(struct keeper_session *s)
     return table_put(s->keeper->cancels, key_of_cancel(&s->cancel_id), s, NULL);
 }
 
-static void
-list_groups(const struct principal *principal, struct buf *out)
+void
+sessions_put_list(struct buf *out, struct str_list list)
 {
-    for (size_t i = 0; i < principal->groups.n; i++) {
-        struct str group = principal->groups.items[i];
-
-        if (out->len + group.len + 1 > GROUPS_SHOWN_MAX)
-            break;
-        buf_put_str(out, group);
+    for (size_t i = 0; i < list.n && out->len + list.items[i].len + 1 <= out->max; i++) {
+        buf_put_str(out, list.items[i]);
         buf_put_u8(out, '\0');
     }
 }
@@ -226,10 +227,21 @@ put_address(struct buf *out, const struct config_address *address)
         buf_printf(out, ":%u", address->port);
 }
 
-static enum err
-record_opening(struct keeper_session *s, const struct ipc_authenticate *question)
+static const char *
+source_text(const struct in6_addr *source, char out[static INET6_ADDRSTRLEN])
 {
-    struct buf groups = buf_make(GROUPS_SHOWN_MAX), target = buf_make(TARGET_SHOWN_MAX);
+    if (IN6_IS_ADDR_V4MAPPED(source))
+        return inet_ntop(AF_INET, &source->s6_addr[12], out, INET6_ADDRSTRLEN);
+    return inet_ntop(AF_INET6, source, out, INET6_ADDRSTRLEN);
+}
+
+static enum err
+describe(const struct keeper_session *s,
+         enum err (*tell)(void *arg, const struct ipc_session_opened *opened), void *arg)
+{
+    struct buf groups = buf_make(SESSION_GROUPS_BYTES_MAX), target = buf_make(TARGET_SHOWN_MAX);
+    struct buf chain = buf_make(PRINCIPAL_CHAIN_BYTES_MAX);
+    char source[INET6_ADDRSTRLEN] = "";
     struct ipc_session_opened record = {
         .session = s->id,
         .subject = s->principal.subject,
@@ -237,20 +249,34 @@ record_opening(struct keeper_session *s, const struct ipc_authenticate *question
         .token_id = s->principal.token_id,
         .resource = s->target.resource->name,
         .database = s->database,
-        .client = question->client,
+        .client = s->client,
         .policy_hash = {s->target.edition->policy_hash, POLICY_HASH_BYTES},
-        .expires_us = (uint64_t)s->principal.expires_us,
+        .expires_us = (uint64_t)s->expires_us,
+        .task = s->principal.task,
+        .access = s->access,
+        .source = str_from(source_text(&s->source, source)),
+        .protocol = s->protocol,
+        .opened_us = (uint64_t)s->opened_us,
     };
     enum err e;
 
-    list_groups(&s->principal, &groups);
+    sessions_put_list(&groups, s->principal.groups);
     record.groups = buf_str(&groups);
+    sessions_put_list(&chain, s->principal.chain);
+    record.chain = buf_str(&chain);
     put_address(&target, &s->target.resource->address);
     record.target = buf_str(&target);
-    e = tell_ledger(s->keeper, IPC_TYPE_SESSION_OPENED, &record);
+    e = tell(arg, &record);
+    buf_free(&chain);
     buf_free(&target);
     buf_free(&groups);
     return e;
+}
+
+static enum err
+record_opened(void *arg, const struct ipc_session_opened *opened)
+{
+    return tell_ledger(arg, IPC_TYPE_SESSION_OPENED, opened);
 }
 
 static enum err
@@ -292,12 +318,17 @@ grant(struct keeper_session *s, const struct ipc_authenticate *question,
 
     s->database = arena_str(s->arena, question->database.len > 0 ? question->database
                                                                  : s->target.resource->database);
+    s->client = arena_str(s->arena, question->client);
+    s->opened_us = clock_wall_us();
+    if (s->database.ptr == NULL || s->client.ptr == NULL)
+        return fail(ERR_NOMEM, "no memory for a session");
     if ((e = share_residual(residual, &policy)) == OK &&
         (e = target_open(&s->target, policy, &files, &granted)) == OK &&
         (e = add_protection(s, &files, &granted)) == OK && (e = make_cancel_key(s)) == OK &&
-        (e = record_opening(s, question)) == OK && (e = send_grant(s, &granted, &files)) == OK) {
-        s->authenticated = true;
-        s->opened_us = clock_wall_us();
+        (e = describe(s, record_opened, s->keeper)) == OK &&
+        (e = send_grant(s, &granted, &files)) == OK) {
+        s->authenticated = s->announced = true;
+        control_link_opened(s->keeper, s->id);
         if (s->keeper->listener >= 0)
             err_ignore(ipc_send(s->keeper->listener, IPC_TYPE_SESSION_AUTHENTICATED, &authenticated,
                                 NULL, 0)); /* else it is not counted, that is all */
@@ -320,6 +351,51 @@ target_trouble(const struct keeper_session *s, char out[static ERR_TEXT_MAX])
     return out;
 }
 
+/* [waits] A rule may ask for a grant of access before any session is opened. It ends the session
+ * when it does itself. */
+static enum err
+find_access(struct keeper_session *s)
+{
+    struct policy_request request = request_for(s, s->target.resource);
+    struct buf chain = buf_make(PRINCIPAL_CHAIN_BYTES_MAX);
+    struct control_access access;
+    struct policy_connect needed;
+    struct ipc_access question = {
+        .subject = s->principal.subject,
+        .issuer = s->principal.issuer,
+        .resource = s->target.resource->name,
+    };
+    enum err e;
+
+    s->expires_us = s->principal.expires_us;
+    if (!policy_connect(s->target.edition->policy, &request, clock_wall_us(), &needed))
+        return OK;
+    question.rule = needed.rule;
+    sessions_put_list(&chain, s->principal.chain);
+    question.chain = buf_str(&chain);
+    if ((e = control_link_ask_access(s->keeper, &question, s->arena, &access)) == OK) {
+        s->access = access.access;
+        if (access.expires_us < s->expires_us)
+            s->expires_us = access.expires_us;
+    }
+    buf_free(&chain);
+    return e;
+}
+
+/* How to get the grant that is missing. */
+static void
+advise_access(const struct keeper_session *s, struct buf *hint)
+{
+    const struct config *config = s->keeper->edition->config;
+
+    buf_printf(hint, "Ask for access: bulkhead request --resource %.*s --for 1h --reason \"...\"",
+               STR_ARG(s->target.resource->name));
+    if (config->console.url.len > 0)
+        buf_printf(hint, "; or at %.*s", STR_ARG(config->console.url));
+    if (s->target.resource->contact.len > 0)
+        buf_printf(hint, ". Contact: %.*s", STR_ARG(s->target.resource->contact));
+}
+
 /* [waits] */
 static void
 authenticate(struct keeper_session *s, const struct ipc_authenticate *question)
@@ -338,6 +414,11 @@ authenticate(struct keeper_session *s, const struct ipc_authenticate *question)
         (void)snprintf(text, sizeof(text), "%s", err_text());
         if (s->principal.subject.len > 0)
             advise(s, asked, &hint);
+        refuse(s, question->resource, e, text, buf_str(&hint));
+    } else if ((e = find_access(s)) != OK) {
+        (void)snprintf(text, sizeof(text), "%s", err_text());
+        if (e == ERR_DENIED)
+            advise_access(s, &hint);
         refuse(s, question->resource, e, text, buf_str(&hint));
     } else if ((e = grant(s, question, residual)) != OK) {
         refuse(s, question->resource, ERR_UNAVAILABLE, target_trouble(s, text), STR(""));
@@ -435,6 +516,34 @@ ask_for_catalog(struct keeper_session *s, const struct ipc_catalog *question)
     return catalog_asker_ask(s->catalogs, question);
 }
 
+/* --- control -------------------------------------------------------------------------------- */
+
+/* [waits] A compromised session must not make control begin anew all the time. */
+static enum err
+introduce_to_control(struct keeper_session *s)
+{
+    struct ipc_control_ready message = {.code = OK};
+    int fd = -1;
+    enum err e;
+
+    if (!s->authenticated)
+        return fail(ERR_PROTOCOL, "a session without a grant asked for control");
+    if (s->control_ms != 0)
+        err_ignore(fiber_sleep_until(s->control_ms + CONTROL_PACE_MS));
+    s->control_ms = clock_monotonic_ms();
+    if (s->ended)
+        e = fail(ERR_DENIED, "this session has ended");
+    else
+        e = control_link_introduce(s->keeper, s->id, &fd);
+    message.code = e;
+    if (e != OK)
+        message.text = str_from(err_text());
+    e = ipc_send(s->channel, IPC_TYPE_CONTROL_READY, &message, &fd, fd >= 0 ? 1 : 0);
+    if (fd >= 0)
+        close(fd);
+    return e;
+}
+
 /* --- the session's fiber -------------------------------------------------------------------- */
 
 /* [waits] Serves one message; anything but OK ends the session's channel. */
@@ -460,6 +569,8 @@ serve_message(struct keeper_session *s, struct ipc_packet *packet)
         return cancel(s, &packet->message.cancel);
     case IPC_TYPE_CATALOG:
         return ask_for_catalog(s, &packet->message.catalog);
+    case IPC_TYPE_CONTROL_WANTED:
+        return introduce_to_control(s);
     default:
         return fail(ERR_PROTOCOL, "a session sent %s", ipc_type_name(packet->type));
     }
@@ -494,10 +605,20 @@ say_over(const struct keeper_session *s)
                   err_text());
 }
 
+/* Control is told once, when the grant ends or else when the session goes. */
+static void
+say_ended(struct keeper_session *s)
+{
+    if (s->announced)
+        control_link_ended(s->keeper, s->id);
+    s->announced = false;
+}
+
 static void
 forget(struct keeper_session *s)
 {
     say_over(s);
+    say_ended(s);
     (void)table_remove(s->keeper->sessions, key_of_session(&s->id));
     if (s->cancel_id != 0)
         (void)table_remove(s->keeper->cancels, key_of_cancel(&s->cancel_id));
@@ -562,6 +683,7 @@ end_session(struct keeper_session *s, enum gate_end why, const char *text)
     s->ended = true;
     log_info("session_ends", "session=%016llx reason=%s", (unsigned long long)s->id, text);
     say_over(s);
+    say_ended(s);
     if (ipc_send(s->channel, IPC_TYPE_END, &message, NULL, 0) != OK)
         (void)shutdown(s->channel, SHUT_RDWR); /* it sees the end of the channel instead */
 }
@@ -577,6 +699,8 @@ sweep_one(struct str key, void *value, void *arg)
         return;
     if (s->principal.expires_us <= *now_us)
         end_session(s, GATE_EXPIRED, "the token has expired; connect again with a new one");
+    else if (s->expires_us <= *now_us)
+        end_session(s, GATE_EXPIRED, "the time for which access was granted is over");
     else if (identity_is_revoked(s->keeper->identity, s->principal.issuer, s->principal.token_id))
         end_session(s, GATE_REVOKED, "the token was revoked");
 }
@@ -664,18 +788,76 @@ sessions_end(struct keeper *k, uint64_t id, enum gate_end why, const char *text)
     return OK;
 }
 
+struct access_ending {
+    struct str access;
+    struct ending ending;
+};
+
+static void
+end_if_of_access(struct str key, void *value, void *arg)
+{
+    const struct access_ending *a = arg;
+    struct keeper_session *s = value;
+
+    (void)key;
+    if (str_equal(s->access, a->access))
+        end_session(s, a->ending.why, a->ending.text);
+}
+
+void
+sessions_end_access(struct keeper *k, struct str access, enum gate_end why, const char *text)
+{
+    struct access_ending a = {access, {why, text}};
+
+    if (access.len > 0)
+        table_each(k->sessions, end_if_of_access, &a);
+}
+
+/* --- describing ----------------------------------------------------------------------------- */
+
+struct each {
+    void (*fn)(uint64_t session, void *arg);
+    void *arg;
+};
+
+static void
+call_if_live(struct str key, void *value, void *arg)
+{
+    const struct each *each = arg;
+    const struct keeper_session *s = value;
+
+    (void)key;
+    if (s->authenticated && !s->ended)
+        each->fn(s->id, each->arg);
+}
+
+void
+sessions_each(struct keeper *k, void (*fn)(uint64_t session, void *arg), void *arg)
+{
+    struct each each = {fn, arg};
+
+    table_each(k->sessions, call_if_live, &each);
+}
+
+enum err
+sessions_describe(struct keeper *k, uint64_t session,
+                  enum err (*tell)(void *arg, const struct ipc_session_opened *opened), void *arg)
+{
+    const struct keeper_session *s = table_get(k->sessions, key_of_session(&session));
+
+    if (s == NULL || !s->authenticated || s->ended)
+        return fail(ERR_NOT_FOUND, "there is no session %016llx", (unsigned long long)session);
+    return describe(s, tell, arg);
+}
+
 /* --- listing -------------------------------------------------------------------------------- */
 
 static void
 put_source(struct json *j, const struct in6_addr *source)
 {
-    char text[INET6_ADDRSTRLEN] = "";
+    char text[INET6_ADDRSTRLEN];
 
-    if (IN6_IS_ADDR_V4MAPPED(source))
-        (void)inet_ntop(AF_INET, &source->s6_addr[12], text, sizeof(text));
-    else
-        (void)inet_ntop(AF_INET6, source, text, sizeof(text));
-    json_field_text(j, "source", text);
+    json_field_text(j, "source", source_text(source, text));
 }
 
 static void
@@ -707,7 +889,7 @@ list_one(struct str key, void *value, void *arg)
     json_field_str(&j, "database", s->database);
     put_source(&j, &s->source);
     put_time(&j, "opened", s->opened_us);
-    put_time(&j, "expires", s->principal.expires_us);
+    put_time(&j, "expires", s->expires_us);
     json_close(&j, '}');
     buf_put_u8(out, '\n');
 }

@@ -25,9 +25,11 @@ struct edition {
 
 struct catalogs;
 struct reading;
+struct control_link;
 
 struct keeper {
     int supervisor, listener, ledger; /* channels; -1: not there */
+    struct control_link *control;     /* NULL: not there */
     struct edition *edition;          /* the one in force */
     struct identity *identity;
     struct table *sessions; /* struct keeper_session by the 8 bytes of its id */

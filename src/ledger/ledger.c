@@ -10,10 +10,12 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/encode.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/table.h"
 #include "ledger/chain.h"
+#include "ledger/line.h"
 #include "ledger/render.h"
 #include "ledger/spool.h"
 
@@ -227,6 +229,22 @@ record_outcome(struct ledger *l, struct session *s, const struct record *r)
 }
 
 static enum err
+record_decision(struct ledger *l, struct session *s, const struct record *r)
+{
+    struct json *j = begin_session(l, s, "decision", s->spool.frames);
+    enum err e;
+
+    render_time(j, "session_time", r->wall_us);
+    render_count(j, "command", r->decision.command);
+    put_members(j, s->who);
+    render_decision(j, &r->decision);
+    if ((e = end(l)) != OK)
+        return e;
+    s->denied += r->decision.decision != RECORD_APPROVED;
+    return OK;
+}
+
+static enum err
 record_note(struct ledger *l, struct session *s, const struct record *r)
 {
     bool refused = r->kind == RECORD_REFUSED;
@@ -263,6 +281,8 @@ record_frame(struct ledger *l, struct session *s, struct record *r)
         return record_intent(l, s, r);
     case RECORD_OUTCOME:
         return record_outcome(l, s, r);
+    case RECORD_DECISION:
+        return record_decision(l, s, r);
     case RECORD_REFUSED:
     case RECORD_EVENT:
         return record_note(l, s, r);
@@ -953,6 +973,41 @@ ledger_admin(struct ledger *l, struct str actor, struct str action, struct str t
     json_field_str(j, "action", action);
     render_optional(j, "target", target);
     render_optional(j, "detail", detail);
+    if ((e = end(l)) != OK)
+        return e;
+    return ledger_flush(l, true) == OK ? OK : ERR_UNAVAILABLE;
+}
+
+/* Bytes as hexadecimal digits, and digits as they are. */
+static void
+put_binding(struct json *j, struct str hash)
+{
+    struct buf digits = buf_make(4 * LINE_HEX_BYTES);
+
+    if (hash.len == LINE_HASH_BYTES) {
+        encode_hex(&digits, hash);
+        hash = buf_str(&digits);
+    }
+    render_optional(j, "binding_hash", hash);
+    buf_free(&digits);
+}
+
+enum err
+ledger_approval(struct ledger *l, const struct ledger_approval *approval)
+{
+    char id[LEDGER_SESSION_TEXT_BYTES];
+    struct json *j = begin(l, "approval");
+    enum err e;
+
+    ledger_session_text(approval->session, id);
+    if (approval->session != 0)
+        json_field_text(j, "session", id);
+    json_field_str(j, "request", approval->request);
+    json_field_str(j, "event", approval->event);
+    render_optional(j, "actor", approval->actor);
+    render_optional(j, "rule", approval->rule);
+    put_binding(j, approval->binding_hash);
+    render_optional(j, "text", approval->text);
     if ((e = end(l)) != OK)
         return e;
     return ledger_flush(l, true) == OK ? OK : ERR_UNAVAILABLE;

@@ -159,6 +159,18 @@ enum err ledger_configuration_loaded(struct ledger *l, struct str path, struct s
 enum err ledger_admin(struct ledger *l, struct str actor, struct str action, struct str target,
                       struct str detail);
 
+/* What humans did about a request: record type "approval". Written and synced before this returns,
+ * so that it is recorded before it has an effect. `event` is one of "requested", "approved",
+ * "denied", "overridden", "expired", "withdrawn", "revoked". Texts may be empty. ERR_UNAVAILABLE:
+ * could not be written, do not act. */
+struct ledger_approval {
+    uint64_t session; /* whose command it is about; 0: of none */
+    struct str request, event, actor, rule;
+    struct str binding_hash; /* its bytes, or hexadecimal digits: shown as digits */
+    struct str text;
+};
+enum err ledger_approval(struct ledger *l, const struct ledger_approval *approval);
+
 /* Anything else worth keeping; `session` 0: of none. */
 enum err ledger_note(struct ledger *l, uint64_t session, struct str event, struct str text);
 

@@ -156,6 +156,8 @@ render_intent(struct json *j, struct record *r)
         json_uint(j, (uint64_t)r->intent.decisive);
     render_if_any(j, "masked", r->intent.masked);
     render_if_any(j, "protected", r->intent.protected_column);
+    render_if_any(j, "purpose", r->intent.purpose);
+    render_if_any(j, "context", r->intent.context);
 }
 
 void
@@ -171,4 +173,14 @@ render_outcome(struct json *j, const struct record_outcome *outcome)
         render_count(j, "masked_values", outcome->masked);
     if (outcome->detected > 0)
         render_count(j, "detected", outcome->detected);
+}
+
+void
+render_decision(struct json *j, const struct record_decision *decision)
+{
+    json_field_text(j, "decision", record_decision_name(decision->decision));
+    render_optional(j, "request", decision->request);
+    render_optional(j, "by", decision->by);
+    render_optional(j, "text", decision->text);
+    render_count(j, "waited_us", decision->waited_us);
 }

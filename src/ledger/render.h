@@ -22,5 +22,6 @@ void render_identity(struct json *j, const struct ledger_identity *identity);
  * the lists of `*r` to their end. */
 void render_intent(struct json *j, struct record *r);
 void render_outcome(struct json *j, const struct record_outcome *outcome);
+void render_decision(struct json *j, const struct record_decision *decision);
 
 #endif

@@ -83,7 +83,18 @@ command_key(const json_t *object, char out[COMMAND_KEY_BYTES])
     return n > 0 && n < COMMAND_KEY_BYTES;
 }
 
-/* Pairs intents with outcomes. */
+/* Whether the record says that the command goes on: it was admitted, or humans agreed to it. */
+static bool
+goes_on(const json_t *object, const struct line *line)
+{
+    if (str_is(line->type, "decision"))
+        return member_is(object, "decision", STR("approved"));
+    return str_is(line->type, "command_intent") && (member_is(object, "verdict", STR("allow")) ||
+                                                    member_is(object, "verdict", STR("modify")));
+}
+
+/* Pairs what was admitted with outcomes. Of a command that several must agree to, each approval
+ * says that it goes on, and one refusal that it does not. */
 static void
 count_command(struct verifier *v, const json_t *object, const struct line *line)
 {
@@ -92,12 +103,16 @@ count_command(struct verifier *v, const json_t *object, const struct line *line)
 
     if (!command_key(object, key))
         return;
-    if (str_is(line->type, "command_intent") && !member_is(object, "verdict", STR("deny"))) {
+    if (goes_on(object, line)) {
+        if (table_get(v->open, str_from(key)) != NULL)
+            return;
         v->result->intents++;
         if (table_put(v->open, str_from(key), (void *)(uintptr_t)&mark, NULL) != OK)
             v->result->outcomes_not_counted = true;
     } else if (str_is(line->type, "command_outcome")) {
         (void)table_remove(v->open, str_from(key));
+    } else if (str_is(line->type, "decision") && table_remove(v->open, str_from(key)) != NULL) {
+        v->result->intents--;
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/table.h"
 #include "policy/limits.h"
 #include "policy/residual.h"
 
@@ -30,12 +31,26 @@ struct compiled_rule {
     const struct rule_network *sources;
     size_t n_sources;
     struct str wire;
+    /* Of a rule that is asked when a session is opened, which has no wire form. */
+    bool on_connect;
+    struct str name;
+    const struct rule_time *times;
+    size_t n_times;
 };
 
 struct policy {
     struct arena *arena;
     struct compiled_rule *rules;
     size_t n;
+};
+
+/* What compiling needs besides. */
+struct compiling {
+    struct arena *arena;
+    struct buf scratch;
+    struct table *steps; /* what STEP_UP rules want, as bytes, to a place in `numbers` */
+    uint32_t *numbers;   /* of each rule's step */
+    uint32_t at;         /* the rule being compiled */
 };
 
 /* --- compiling ---------------------------------------------------------------------------- */
@@ -132,8 +147,13 @@ check_rule(const struct policy_rule *rule)
     if (rule->verdict > VERDICT_DENY || rule->classes >> COMMAND_CLASS_COUNT != 0)
         return fail(ERR_INVALID, "policy \"%.*s\" has an unknown verdict or class",
                     STR_ARG(rule->name));
-    if (rule->verdict == VERDICT_DENY && limits_any(&rule->limits))
-        return fail(ERR_INVALID, "policy \"%.*s\" denies and has limits", STR_ARG(rule->name));
+    if (rule->verdict == VERDICT_DENY &&
+        (limits_any(&rule->limits) || rule->record.rows || rule->record.retention_seconds != 0))
+        return fail(ERR_INVALID, "policy \"%.*s\" denies and has limits or a record",
+                    STR_ARG(rule->name));
+    if (rule->on == RULE_ON_CONNECT && rule->verdict != VERDICT_STEP_UP)
+        return fail(ERR_INVALID, "policy \"%.*s\" is asked on connecting, but asks nobody",
+                    STR_ARG(rule->name));
     for (size_t i = 0; i < rule->n_sources; i++)
         if (rule->sources[i].prefix_bits > 128)
             return fail(ERR_INVALID, "policy \"%.*s\" has a network of more than 128 bits",
@@ -146,10 +166,88 @@ check_rule(const struct policy_rule *rule)
     return OK;
 }
 
-static enum err
-compile_rule(struct arena *arena, const struct policy_rule *from, struct buf *scratch,
-             struct compiled_rule *to)
+static void
+put_list(struct buf *out, struct str_list list)
 {
+    buf_put_u32(out, (uint32_t)list.n);
+    for (size_t i = 0; i < list.n; i++) {
+        buf_put_u32(out, (uint32_t)list.items[i].len);
+        buf_put_str(out, list.items[i]);
+    }
+}
+
+/* All that a rule wants of humans, in bytes that are equal if it is. */
+static void
+put_step(struct buf *out, const struct step_up *s)
+{
+    put_list(out, s->approver_groups);
+    put_list(out, s->approver_subjects);
+    put_list(out, s->break_glass_groups);
+    buf_put_u32(out, s->approvals);
+    buf_put_u32(out, s->wait_seconds);
+    buf_put_u32(out, s->wait_in_transaction_seconds);
+    buf_put_u32(out, s->valid_seconds);
+    buf_put_u8(out, s->reason_required);
+    buf_put_u8(out, (uint8_t)s->scope);
+    buf_put_u8(out, (uint8_t)s->preview);
+}
+
+/* A number that rules share if they want the same of the same humans. */
+static enum err
+number_step(struct compiling *c, const struct policy_rule *rule, uint32_t *number)
+{
+    const uint32_t *known;
+    enum err e;
+
+    *number = 0;
+    if (rule->verdict != VERDICT_STEP_UP)
+        return OK;
+    buf_reset(&c->scratch);
+    put_step(&c->scratch, &rule->step_up);
+    if ((e = buf_ok(&c->scratch)) != OK)
+        return e;
+    if ((known = table_get(c->steps, buf_str(&c->scratch))) != NULL) {
+        *number = *known;
+        return OK;
+    }
+    c->numbers[c->at] = *number = c->at;
+    return table_put(c->steps, buf_str(&c->scratch), &c->numbers[c->at], NULL);
+}
+
+/* What is left to decide of a rule, once it is known to concern a session. */
+static enum err
+compile_rest(struct compiling *c, const struct policy_rule *from, struct compiled_rule *to)
+{
+    struct rule_time *times;
+    uint32_t step;
+    enum err e;
+
+    if (from->on == RULE_ON_CONNECT) {
+        to->on_connect = true;
+        to->name = arena_str(c->arena, from->name);
+        times = arena_array(c->arena, from->n_times + 1, sizeof(*times));
+        if (to->name.ptr == NULL || times == NULL)
+            return out_of_memory();
+        if (from->n_times > 0)
+            memcpy(times, from->times, from->n_times * sizeof(*times));
+        to->times = times;
+        to->n_times = from->n_times;
+        return OK;
+    }
+    if ((e = number_step(c, from, &step)) != OK)
+        return e;
+    buf_reset(&c->scratch);
+    residual_wire_put_rule(&c->scratch, from, step);
+    if ((e = buf_ok(&c->scratch)) != OK)
+        return e;
+    to->wire = arena_str(c->arena, buf_str(&c->scratch));
+    return to->wire.ptr == NULL ? out_of_memory() : OK;
+}
+
+static enum err
+compile_rule(struct compiling *c, const struct policy_rule *from, struct compiled_rule *to)
+{
+    struct arena *arena = c->arena;
     enum err e;
 
     if ((e = check_rule(from)) != OK ||
@@ -161,20 +259,31 @@ compile_rule(struct arena *arena, const struct policy_rule *from, struct buf *sc
         (e = copy_labels(arena, from, to)) != OK || (e = copy_claims(arena, from, to)) != OK ||
         (e = copy_sources(arena, from, to)) != OK)
         return e;
-    buf_reset(scratch);
-    residual_wire_put_rule(scratch, from);
-    if ((e = buf_ok(scratch)) != OK)
-        return e;
-    to->wire = arena_str(arena, buf_str(scratch));
-    return to->wire.ptr == NULL ? out_of_memory() : OK;
+    return compile_rest(c, from, to);
+}
+
+static enum err
+compile_rules(struct policy *p, const struct policy_rule *rules, size_t n)
+{
+    struct compiling c = {.arena = p->arena,
+                          .scratch = buf_make(RESIDUAL_BYTES_MAX),
+                          .steps = table_new(n + 1),
+                          .numbers = calloc(n + 1, sizeof(*c.numbers))};
+    enum err e = c.steps == NULL || c.numbers == NULL ? out_of_memory() : OK;
+
+    for (; e == OK && p->n < n; p->n++, c.at++)
+        e = compile_rule(&c, &rules[p->n], &p->rules[p->n]);
+    buf_free(&c.scratch);
+    table_free(c.steps);
+    free(c.numbers);
+    return e;
 }
 
 enum err
 policy_compile(const struct policy_rule *rules, size_t n, struct policy **out)
 {
-    struct buf scratch = buf_make(RESIDUAL_BYTES_MAX);
     struct policy *p;
-    enum err e = OK;
+    enum err e;
 
     if (n > POLICY_RULES_MAX)
         return fail(ERR_LIMIT, "there are %zu policies, more than %d", n, POLICY_RULES_MAX);
@@ -183,9 +292,8 @@ policy_compile(const struct policy_rule *rules, size_t n, struct policy **out)
     if ((p->arena = arena_new(ARENA_BYTES_MAX)) == NULL ||
         (n != 0 && (p->rules = arena_array(p->arena, n, sizeof(*p->rules))) == NULL))
         e = out_of_memory();
-    for (; e == OK && p->n < n; p->n++)
-        e = compile_rule(p->arena, &rules[p->n], &scratch, &p->rules[p->n]);
-    buf_free(&scratch);
+    else
+        e = compile_rules(p, rules, n);
     if (e != OK) {
         policy_free(p);
         return e;
@@ -313,6 +421,31 @@ rule_concerns(const struct compiled_rule *rule, const struct prepared *p)
            claims_hold(rule, request) && sources_hold(rule, &request->source);
 }
 
+static bool
+is_in_time(const struct compiled_rule *rule, struct rule_moment moment)
+{
+    for (size_t i = 0; i < rule->n_times; i++)
+        if (rule_time_holds(&rule->times[i], moment))
+            return true;
+    return rule->n_times == 0;
+}
+
+bool
+policy_connect(const struct policy *p, const struct policy_request *request, int64_t wall_us,
+               struct policy_connect *out)
+{
+    struct prepared prepared = prepare(request);
+    struct rule_moment moment = rule_moment_at(wall_us);
+
+    for (size_t i = 0; i < p->n; i++)
+        if (p->rules[i].on_connect && is_in_time(&p->rules[i], moment) &&
+            rule_concerns(&p->rules[i], &prepared)) {
+            out->rule = p->rules[i].name;
+            return true;
+        }
+    return false;
+}
+
 enum err
 policy_specialise(const struct policy *p, const struct policy_request *request,
                   struct residual **out)
@@ -324,7 +457,7 @@ policy_specialise(const struct policy *p, const struct policy_request *request,
 
     residual_wire_begin(&wire);
     for (size_t i = 0; i < p->n; i++)
-        if (rule_concerns(&p->rules[i], &prepared)) {
+        if (!p->rules[i].on_connect && rule_concerns(&p->rules[i], &prepared)) {
             buf_put_str(&wire, p->rules[i].wire);
             count++;
         }

@@ -54,7 +54,7 @@ choose_keys(struct residual *r, struct residual_rule *rules)
         struct residual_rule *rule = &rules[i];
 
         r->has_times |= rule->n_times != 0;
-        r->has_limits |= rule->has_limits;
+        r->has_terms |= rule->has_terms;
         rule->keyed_by_name = rule->tables.n + rule->functions.n != 0 &&
                               names_are_exact(rule->tables) && names_are_exact(rule->functions);
         rule->keyed_by_database = !rule->keyed_by_name && rule->databases.n != 0 &&
@@ -114,14 +114,14 @@ put_in_slots(const struct residual *r, const struct residual_index *x, uint32_t 
 
 /* Notes what rules there are, and returns how many entries the buckets need. */
 static size_t
-count_entries(const struct residual *r, bool limited, struct residual_index *x)
+count_entries(const struct residual *r, bool terms, struct residual_index *x)
 {
     size_t entries = 0;
 
     for (uint32_t rank = 0; rank < r->n; rank++) {
         const struct residual_rule *rule = r->ranked[rank];
 
-        if (limited && !rule->has_limits)
+        if (terms && !rule->has_terms)
             continue;
         if (rule->keyed_by_name)
             entries += rule->tables.n + rule->functions.n;
@@ -133,11 +133,11 @@ count_entries(const struct residual *r, bool limited, struct residual_index *x)
     return entries;
 }
 
-/* The index of all rules, or of those with limits. */
+/* The index of all rules, or of those with terms. */
 static enum err
-build_index(const struct residual *r, bool limited, struct residual_index *x)
+build_index(const struct residual *r, bool terms, struct residual_index *x)
 {
-    size_t entries = count_entries(r, limited, x), slots;
+    size_t entries = count_entries(r, terms, x), slots;
     uint32_t *starts, *at, *ranks, total = 0;
 
     for (x->buckets = entries == 0 ? 0 : 1; x->buckets < entries;)
@@ -148,7 +148,7 @@ build_index(const struct residual *r, bool limited, struct residual_index *x)
         return fail(ERR_NOMEM, "not enough memory for the rules of a session");
 
     for (uint32_t rank = 0; rank < r->n; rank++)
-        if (!limited || r->ranked[rank]->has_limits)
+        if (!terms || r->ranked[rank]->has_terms)
             put_in_slots(r, x, rank, at, NULL);
     for (size_t slot = 0; slot < slots; slot++) {
         starts[slot] = total;
@@ -159,7 +159,7 @@ build_index(const struct residual *r, bool limited, struct residual_index *x)
     if ((ranks = arena_array(r->arena, total + 1u, sizeof(*ranks))) == NULL)
         return fail(ERR_NOMEM, "not enough memory for the rules of a session");
     for (uint32_t rank = 0; rank < r->n; rank++)
-        if (!limited || r->ranked[rank]->has_limits)
+        if (!terms || r->ranked[rank]->has_terms)
             put_in_slots(r, x, rank, at, ranks);
     x->starts = starts;
     x->ranks = ranks;
@@ -174,7 +174,7 @@ build_indexes(struct residual *r, struct residual_rule *rules)
     choose_keys(r, rules);
     if ((e = rank_rules(r, rules)) != OK || (e = build_index(r, false, &r->all)) != OK)
         return e;
-    return r->has_limits ? build_index(r, true, &r->limited) : OK;
+    return r->has_terms ? build_index(r, true, &r->terms) : OK;
 }
 
 enum err
@@ -259,10 +259,20 @@ residual_is_read_only(const struct residual *r)
 /* How a rule stands to a demand (policy.h, "What a rule means"). */
 enum fit { FIT_NOT, FIT_MAY, FIT_SURELY };
 
-/* The smallest of each limit, and the rules (by rank) that name those decided beforehand. */
+/* The smallest of each limit, the most of what is kept, and the rules (by rank) that name the
+ * limits decided beforehand. */
 struct gathered {
     struct limits limits;
+    struct record_rule record;
     uint32_t by_max_tables, by_require_where, by_read_only;
+};
+
+/* The STEP_UP rules that hold the command, in the order of the configuration; one more than a
+ * verdict has room for. */
+struct steps {
+    const struct residual_rule *rules[VERDICT_STEPS_MAX + 1];
+    const struct demand *demands[VERDICT_STEPS_MAX + 1]; /* the first that each holds */
+    size_t n;
 };
 
 /* What the rules say to one demand. */
@@ -271,9 +281,11 @@ struct finding {
     const struct command *command;
     const struct demand *demand;
     struct rule_moment moment;
+    bool has_purpose;
     /* By verdict: the first rule that may apply, for ALLOW that surely does; or RANK_NONE. */
     uint32_t first[VERDICT_DENY + 1];
     bool permitted;
+    struct steps steps;       /* of all demands */
     struct gathered gathered; /* for all demands */
     size_t visited;
 };
@@ -358,6 +370,69 @@ fit_rule(const struct residual_rule *rule, const struct finding *f)
     return residual_rule_is_in_time(rule, f->moment) ? fit : FIT_NOT;
 }
 
+/* Adds a rule that may apply, unless what it wants of humans is wanted already. */
+static void
+add_step(struct steps *steps, const struct residual_rule *rule, const struct demand *demand)
+{
+    size_t i = 0, last = steps->n;
+
+    for (size_t k = 0; k < steps->n; k++)
+        if (steps->rules[k]->step == rule->step) {
+            if (steps->rules[k]->order <= rule->order)
+                return;
+            last = k; /* its place is taken by this one, which comes earlier */
+        }
+    while (i < last && steps->rules[i]->order < rule->order)
+        i++;
+    if (i > VERDICT_STEPS_MAX)
+        return;
+    if (last == steps->n && steps->n <= VERDICT_STEPS_MAX)
+        steps->n++;
+    else if (last == steps->n)
+        last--;
+    memmove(&steps->rules[i + 1], &steps->rules[i], (last - i) * sizeof(steps->rules[0]));
+    memmove(&steps->demands[i + 1], &steps->demands[i], (last - i) * sizeof(steps->demands[0]));
+    steps->rules[i] = rule;
+    steps->demands[i] = demand;
+}
+
+/* What a rule is when it is known whether there is a purpose. */
+static enum verdict_kind
+kind_of(const struct finding *f, const struct residual_rule *rule)
+{
+    return rule->verdict == VERDICT_DEFER && f->has_purpose ? VERDICT_ALLOW : rule->verdict;
+}
+
+/* Of two rules that permit, the earlier one in the configuration. */
+static bool
+is_earlier(const struct finding *f, uint32_t rank)
+{
+    uint32_t first = f->first[VERDICT_ALLOW];
+
+    return first == RANK_NONE || f->r->ranked[rank]->order < f->r->ranked[first]->order;
+}
+
+/* Takes note of a rule that fits the demand. */
+static void
+note_rule(struct finding *f, uint32_t rank, enum verdict_kind kind, enum fit fit)
+{
+    if (kind == VERDICT_ALLOW ? is_earlier(f, rank) : rank < f->first[kind])
+        f->first[kind] = rank;
+    if (kind == VERDICT_STEP_UP)
+        add_step(&f->steps, f->r->ranked[rank], f->demand);
+    if (fit == FIT_SURELY && kind != VERDICT_DENY)
+        f->permitted = true;
+}
+
+/* Whether a rule that fits could still change the finding. */
+static bool
+matters(const struct finding *f, uint32_t rank, enum verdict_kind kind)
+{
+    if (kind == VERDICT_ALLOW)
+        return is_earlier(f, rank);
+    return kind == VERDICT_STEP_UP || rank < f->first[kind] || !f->permitted;
+}
+
 /* Looks through one slot; stops where nothing later in it can change the finding. */
 static void
 look_in_slot(struct finding *f, size_t slot)
@@ -367,22 +442,19 @@ look_in_slot(struct finding *f, size_t slot)
     for (uint32_t i = r->all.starts[slot]; i < r->all.starts[slot + 1]; i++) {
         uint32_t rank = r->all.ranks[i];
         const struct residual_rule *rule = r->ranked[rank];
-        enum verdict_kind kind = rule->verdict;
-        bool final = kind == VERDICT_DENY || kind == VERDICT_ALLOW;
+        enum verdict_kind kind = kind_of(f, rule);
+        bool final = rule->verdict == VERDICT_DENY || rule->verdict == VERDICT_ALLOW;
         enum fit fit;
 
-        if (rank >= f->first[kind] && final)
+        if (final && (kind == VERDICT_ALLOW ? !is_earlier(f, rank) : rank >= f->first[kind]))
             return;
         f->visited++;
-        if (rank >= f->first[kind] && f->permitted)
+        if (!matters(f, rank, kind))
             continue;
         fit = fit_rule(rule, f);
         if (fit == FIT_NOT || (fit == FIT_MAY && kind == VERDICT_ALLOW))
             continue;
-        if (rank < f->first[kind])
-            f->first[kind] = rank;
-        if (fit == FIT_SURELY && kind != VERDICT_DENY)
-            f->permitted = true;
+        note_rule(f, rank, kind, fit);
         if (final)
             return;
     }
@@ -424,6 +496,38 @@ set_verdict(struct verdict *v, const struct residual *r, uint32_t rank, const st
     v->demand = demand;
 }
 
+/* The strongest hold on the demand; RANK_NONE: none. */
+static uint32_t
+strongest_hold(const struct finding *f)
+{
+    for (int kind = VERDICT_DEFER; kind > VERDICT_ALLOW; kind--)
+        if (f->first[kind] != RANK_NONE)
+            return f->first[kind];
+    return RANK_NONE;
+}
+
+/* All that hold it must agree. */
+static void
+set_steps(const struct steps *steps, struct verdict *v)
+{
+    size_t n = steps->n > VERDICT_STEPS_MAX ? VERDICT_STEPS_MAX : steps->n;
+
+    if (steps->n > VERDICT_STEPS_MAX) {
+        *v = (struct verdict){.kind = VERDICT_DENY,
+                              .rule = steps->rules[n]->name,
+                              .message = STR("more rules want approvals of this command than can "
+                                             "be asked for; split it"),
+                              .demand = steps->demands[n]};
+        return;
+    }
+    v->rule = steps->rules[0]->name;
+    v->message = steps->rules[0]->message;
+    v->demand = steps->demands[0];
+    for (size_t i = 0; i < n; i++)
+        v->steps[i] = &steps->rules[i]->held;
+    v->n_steps = n;
+}
+
 /* By the rules alone, whatever their limits. */
 static void
 decide_by_rules(struct finding *f, struct verdict *verdict)
@@ -431,7 +535,7 @@ decide_by_rules(struct finding *f, struct verdict *verdict)
     const struct residual *r = f->r;
     const struct command *command = f->command;
     const struct demand *not_permitted = NULL;
-    uint32_t hold = RANK_NONE;
+    uint32_t hold = RANK_NONE, own;
 
     *verdict = (struct verdict){.kind = VERDICT_DENY, .rule = STR(""), .message = STR("")};
     for (size_t i = 0; i < command->n_demands; i++) {
@@ -443,21 +547,23 @@ decide_by_rules(struct finding *f, struct verdict *verdict)
         }
         if (!f->permitted && not_permitted == NULL)
             not_permitted = f->demand;
-        for (int kind = VERDICT_STEP_UP; kind > VERDICT_ALLOW; kind--) {
-            if (f->first[kind] == RANK_NONE)
-                continue;
-            if (hold == RANK_NONE || r->ranked[hold]->verdict < (enum verdict_kind)kind) {
-                hold = f->first[kind];
-                set_verdict(verdict, r, hold, f->demand);
-            }
-            break;
+        own = strongest_hold(f);
+        if (own != RANK_NONE &&
+            (hold == RANK_NONE || r->ranked[hold]->verdict < r->ranked[own]->verdict)) {
+            hold = own;
+            set_verdict(verdict, r, hold, f->demand);
         }
-        if (i == 0 && hold == RANK_NONE && f->permitted)
+        if (i == 0 && hold == RANK_NONE && f->permitted) {
             set_verdict(verdict, r, f->first[VERDICT_ALLOW], NULL);
+            if (verdict->kind == VERDICT_DEFER)
+                verdict_approve(verdict);
+        }
     }
     if (not_permitted != NULL)
         *verdict = (struct verdict){
             .kind = VERDICT_DENY, .rule = STR(""), .message = STR(""), .demand = not_permitted};
+    else if (verdict->kind == VERDICT_STEP_UP)
+        set_steps(&f->steps, verdict);
 }
 
 /* --- limits ------------------------------------------------------------------------------- */
@@ -478,6 +584,9 @@ tightens(const struct gathered *g, const struct residual_rule *rule, uint32_t ra
     for (int i = 0; i < LIMIT_NUMBERS; i++)
         if (is_tighter(limits_number(new, i), 0, limits_number(old, i), 0))
             return true;
+    if ((rule->record.rows && !g->record.rows) ||
+        rule->record.retention_seconds > g->record.retention_seconds)
+        return true;
     return is_tighter(new->max_tables, rank, old->max_tables, g->by_max_tables) ||
            is_tighter(new->require_where, rank, old->require_where, g->by_require_where) ||
            is_tighter(new->read_only, rank, old->read_only, g->by_read_only);
@@ -495,12 +604,15 @@ tighten(struct gathered *g, const struct residual_rule *rule, uint32_t rank)
     if (is_tighter(new->read_only, rank, old->read_only, g->by_read_only))
         g->by_read_only = rank;
     limits_tighten(&g->limits, new);
+    g->record.rows = g->record.rows || rule->record.rows;
+    if (rule->record.retention_seconds > g->record.retention_seconds)
+        g->record.retention_seconds = rule->record.retention_seconds;
 }
 
 static void
 gather_from_slot(struct finding *f, size_t slot)
 {
-    const struct residual_index *x = &f->r->limited;
+    const struct residual_index *x = &f->r->terms;
 
     for (uint32_t i = x->starts[slot]; i < x->starts[slot + 1]; i++) {
         uint32_t rank = x->ranks[i];
@@ -513,11 +625,11 @@ gather_from_slot(struct finding *f, size_t slot)
 }
 
 static void
-gather_limits(struct finding *f)
+gather_terms(struct finding *f)
 {
     for (size_t i = 0; i < f->command->n_demands; i++) {
         f->demand = &f->command->demands[i];
-        look_in_slots(f, &f->r->limited, gather_from_slot);
+        look_in_slots(f, &f->r->terms, gather_from_slot);
     }
 }
 
@@ -585,6 +697,7 @@ decide_by_limits(const struct finding *f, struct verdict *v)
     const struct demand *d;
 
     v->limits = g->limits;
+    v->record = g->record;
     if (g->limits.read_only && (d = find_demand(f->command, changes)) != NULL)
         refuse(v, ranked[g->by_read_only], STR("limit \"read_only\": nothing may be changed"), d);
     else if (g->limits.require_where && (d = find_demand(f->command, CLASSES(MASS_WRITE))) != NULL)
@@ -599,28 +712,38 @@ decide_by_limits(const struct finding *f, struct verdict *v)
 }
 
 void
-residual_decide_counting(const struct residual *r, const struct command *command, int64_t wall_us,
-                         struct verdict *verdict, size_t *visited)
+residual_decide_counting(const struct residual *r, const struct command *command,
+                         const struct decision_context *context, struct verdict *verdict,
+                         size_t *visited)
 {
-    struct finding f = {.r = r, .command = command};
+    struct finding f = {.r = r, .command = command, .has_purpose = context->has_purpose};
 
     if (r->has_times)
-        f.moment = rule_moment_at(wall_us);
+        f.moment = rule_moment_at(context->wall_us);
     decide_by_rules(&f, verdict);
-    if (r->has_limits && verdict->kind != VERDICT_DENY) {
-        gather_limits(&f);
+    if (r->has_terms && verdict->kind != VERDICT_DENY) {
+        gather_terms(&f);
         decide_by_limits(&f, verdict);
     }
     *visited += f.visited;
 }
 
 void
-residual_decide(const struct residual *r, const struct command *command, int64_t wall_us,
-                struct verdict *verdict)
+residual_decide(const struct residual *r, const struct command *command,
+                const struct decision_context *context, struct verdict *verdict)
 {
     size_t visited = 0;
 
-    residual_decide_counting(r, command, wall_us, verdict, &visited);
+    residual_decide_counting(r, command, context, verdict, &visited);
+}
+
+void
+verdict_approve(struct verdict *verdict)
+{
+    verdict->kind = VERDICT_ALLOW;
+    verdict->message = STR("");
+    verdict->demand = NULL;
+    verdict->n_steps = 0;
 }
 
 void

@@ -13,10 +13,15 @@ struct residual_rule {
     bool keyed_by_name;     /* found by the exact names of its tables and functions */
     bool keyed_by_database; /* found by the exact names of its databases */
     bool has_limits;
+    bool has_terms; /* limits, or something to be kept of the session */
     class_set classes;
+    uint32_t order; /* its place in the configuration, among those of the residual */
+    uint32_t step;  /* of a STEP_UP: equal for rules that want the same of the same humans */
+    struct verdict_step held; /* of a STEP_UP; its `rule` is the name */
     struct str name;
     struct str message;
     struct limits limits;
+    struct record_rule record;
     struct str tables_message; /* the refusal by limits.max_tables */
     const struct rule_time *times;
     size_t n_times;
@@ -44,16 +49,16 @@ struct residual {
     const struct residual_rule **ranked;
     uint32_t n;
     bool has_times;
-    bool has_limits;
+    bool has_terms;
     struct residual_index all;
-    struct residual_index limited; /* the rules with limits, if there are any */
+    struct residual_index terms; /* the rules with terms, if there are any */
 };
 
 /* The head and one rule of the wire form; the head's count is set with residual_wire_set_count()
- * when it is known. */
+ * when it is known. `step` is that of struct residual_rule. */
 void residual_wire_begin(struct buf *out);
 void residual_wire_set_count(struct buf *wire, size_t start, uint32_t count);
-void residual_wire_put_rule(struct buf *out, const struct policy_rule *rule);
+void residual_wire_put_rule(struct buf *out, const struct policy_rule *rule, uint32_t step);
 
 /* Reads the rules of r->wire into r->arena, in the order of the configuration, and sets r->n.
  * ERR_PROTOCOL, ERR_LIMIT, ERR_NOMEM. */
@@ -72,6 +77,7 @@ residual_rule_is_broad(const struct residual_rule *rule)
 
 /* residual_decide(); adds to `*visited` the rules that were looked at. */
 void residual_decide_counting(const struct residual *r, const struct command *command,
-                              int64_t wall_us, struct verdict *verdict, size_t *visited);
+                              const struct decision_context *context, struct verdict *verdict,
+                              size_t *visited);
 
 #endif

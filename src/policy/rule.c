@@ -8,10 +8,10 @@ verdict_kind_name(enum verdict_kind kind)
         return "allow";
     case VERDICT_MODIFY:
         return "modify";
-    case VERDICT_DEFER:
-        return "defer";
     case VERDICT_STEP_UP:
         return "step_up";
+    case VERDICT_DEFER:
+        return "defer";
     case VERDICT_DENY:
         break;
     }

@@ -17,8 +17,8 @@ struct str_list {
 enum verdict_kind { /* weakest to strongest: the strongest that applies wins */
                     VERDICT_ALLOW,
                     VERDICT_MODIFY,
-                    VERDICT_DEFER,
-                    VERDICT_STEP_UP,
+                    VERDICT_STEP_UP, /* humans are to agree first */
+                    VERDICT_DEFER,   /* the session is to say its purpose first */
                     VERDICT_DENY,
 };
 

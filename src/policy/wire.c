@@ -9,12 +9,14 @@
  *     u32 version, u32 number of rules, then for each rule
  *     u8 verdict, u64 classes, string name, string message,
  *     u8 which limits (a bit for each number, then those of enum limit_flag), u64 for each number,
+ *     u8 whether rows are recorded, u32 seconds of retention,
+ *     of a STEP_UP: u32 step, u32 seconds of waiting, u32 the same in a transaction, u8 preview,
  *     u32 number of windows and for each u8 days, u16 from, u16 to,
  *     four lists (databases, schemas, tables, functions): u32 number and that many strings.
  * A string is its length as u32 and its bytes. */
 enum {
-    WIRE_VERSION = 0x42480002, /* "BH", form 2 */
-    RULE_BYTES_MIN = 1 + 8 + 4 + 4 + 1 + 4 + 4 * 4,
+    WIRE_VERSION = 0x42480003, /* "BH", form 3 */
+    RULE_BYTES_MIN = 1 + 8 + 4 + 4 + 1 + 1 + 4 + 4 + 4 * 4,
     TIME_BYTES = 5,
     STRING_BYTES_MIN = 4,
 };
@@ -66,13 +68,21 @@ put_limits(struct buf *out, const struct limits *limits)
 }
 
 void
-residual_wire_put_rule(struct buf *out, const struct policy_rule *rule)
+residual_wire_put_rule(struct buf *out, const struct policy_rule *rule, uint32_t step)
 {
     buf_put_u8(out, (uint8_t)rule->verdict);
     buf_put_u64(out, rule->classes);
     put_string(out, rule->name);
     put_string(out, rule->message);
     put_limits(out, &rule->limits);
+    buf_put_u8(out, rule->record.rows);
+    buf_put_u32(out, rule->record.retention_seconds);
+    if (rule->verdict == VERDICT_STEP_UP) {
+        buf_put_u32(out, step);
+        buf_put_u32(out, rule->step_up.wait_seconds);
+        buf_put_u32(out, rule->step_up.wait_in_transaction_seconds);
+        buf_put_u8(out, (uint8_t)rule->step_up.preview);
+    }
     buf_put_u32(out, (uint32_t)rule->n_times);
     for (size_t i = 0; i < rule->n_times; i++) {
         buf_put_u8(out, (uint8_t)rule->times[i].days);
@@ -192,6 +202,34 @@ read_limits(struct cursor *c, struct arena *arena, struct residual_rule *rule)
 }
 
 static enum err
+read_record(struct cursor *c, struct residual_rule *rule)
+{
+    uint8_t rows = cursor_u8(c);
+
+    rule->record = (struct record_rule){rows == 1, cursor_u32(c)};
+    rule->has_terms = rule->has_limits || rows == 1 || rule->record.retention_seconds != 0;
+    if (rows > 1 || (rule->has_terms && rule->verdict == VERDICT_DENY))
+        return fail(ERR_PROTOCOL, "a rule records what it cannot");
+    return OK;
+}
+
+static enum err
+read_step(struct cursor *c, struct residual_rule *rule)
+{
+    uint8_t preview;
+
+    if (rule->verdict != VERDICT_STEP_UP)
+        return OK;
+    rule->step = cursor_u32(c);
+    rule->held = (struct verdict_step){.rule = rule->name, .wait_seconds = cursor_u32(c)};
+    rule->held.wait_in_transaction_seconds = cursor_u32(c);
+    if ((preview = cursor_u8(c)) > PREVIEW_DRY_RUN)
+        return fail(ERR_PROTOCOL, "a rule has the unknown preview %u", preview);
+    rule->held.preview = (enum step_up_preview)preview;
+    return OK;
+}
+
+static enum err
 read_rule(struct cursor *c, struct arena *arena, struct residual_rule *rule)
 {
     uint8_t verdict = cursor_u8(c);
@@ -205,7 +243,8 @@ read_rule(struct cursor *c, struct arena *arena, struct residual_rule *rule)
         return fail(ERR_PROTOCOL, "a rule has unknown classes");
     rule->name = read_string(c);
     rule->message = read_string(c);
-    if ((e = read_limits(c, arena, rule)) != OK || (e = read_times(c, arena, rule)) != OK ||
+    if ((e = read_limits(c, arena, rule)) != OK || (e = read_record(c, rule)) != OK ||
+        (e = read_step(c, rule)) != OK || (e = read_times(c, arena, rule)) != OK ||
         (e = read_patterns(c, arena, &rule->databases)) != OK ||
         (e = read_patterns(c, arena, &rule->schemas)) != OK ||
         (e = read_objects(c, arena, &rule->tables)) != OK ||
@@ -230,9 +269,11 @@ residual_wire_read(struct residual *r, struct residual_rule **out)
         return fail(ERR_LIMIT, "a session has %u rules, more than %d", r->n, POLICY_RULES_MAX);
     if ((rules = arena_array(r->arena, r->n, sizeof(*rules))) == NULL && r->n != 0)
         return out_of_memory();
-    for (uint32_t i = 0; i < r->n; i++)
+    for (uint32_t i = 0; i < r->n; i++) {
+        rules[i].order = i;
         if ((e = read_rule(&c, r->arena, &rules[i])) != OK)
             return e;
+    }
     if (!cursor_done(&c))
         return fail(ERR_PROTOCOL, "bytes follow the rules of a session");
     *out = rules;

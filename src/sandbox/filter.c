@@ -232,9 +232,9 @@ static const struct rule listener_rules[] = {
     CALL(KILL, io_uring_setup),
 };
 
-/* The keeper and the ledger have a deny-list: resolver modules, libcurl and SQLite use what they
- * like and change it with every update of the system, and a call that fails by surprise there
- * would stop every session. What bounds these two is Landlock for files and ports; the list takes
+/* The keeper, the ledger and control have a deny-list: resolver modules, libcurl and SQLite use
+ * what they like and change it with every update of the system, and a call that fails by surprise
+ * there would stop every session. What bounds them is Landlock for files and ports; the list takes
  * away what no version of those libraries needs: programs, other processes, the kernel's levers.
  * Threads are allowed, processes are not. */
 static const struct rule service_rules[] = {
@@ -309,8 +309,8 @@ static const struct rule service_rules[] = {
     CALL(REFUSE, keyctl),
 };
 
-/* The keeper loads resolver modules when it needs them: it may map files to run, but no memory
- * that it can also write. */
+/* The keeper and control load resolver modules when they need them: they may map files to run, but
+ * no memory that they can also write. */
 static const struct rule keeper_rules[] = {
     CALL_IF(REFUSE, mmap, ARG_BITS(2, PROT_WRITE | PROT_EXEC, PROT_WRITE | PROT_EXEC)),
     CALL_IF(REFUSE, mmap, ARG_BITS(2, PROT_EXEC, PROT_EXEC),
@@ -340,6 +340,7 @@ static const struct kind {
     [FILTER_LISTENER] = {false, {RULES(allowed_to_all), RULES(listener_rules)}},
     [FILTER_KEEPER] = {true, {RULES(service_rules), RULES(keeper_rules)}},
     [FILTER_LEDGER] = {true, {RULES(service_rules), RULES(ledger_rules)}},
+    [FILTER_CONTROL] = {true, {RULES(service_rules), RULES(keeper_rules)}},
 };
 
 static enum err

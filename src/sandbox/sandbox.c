@@ -37,6 +37,41 @@ static const char *const system_paths[] = {
     "/sys/devices/system/cpu",
 };
 
+/* The same for control, which must not read what else lies in /etc: our own secrets often do. That
+ * a file among these is replaced while we run is the price; the resolver's usually lie in /run. */
+static const char *const control_paths[] = {
+    "/etc/ssl",
+    "/etc/pki",
+    "/etc/ca-certificates",
+    "/etc/crypto-policies",
+    "/etc/gnutls",
+    "/etc/krb5.conf",
+    "/etc/ldap",
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/nsswitch.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/etc/protocols",
+    "/etc/passwd",
+    "/etc/localtime",
+    "/etc/ld.so.cache",
+    "/usr/lib",
+    "/lib",
+    "/lib64",
+    "/usr/lib64",
+    "/usr/share",
+    "/usr/local/share",
+    "/usr/local/lib",
+    "/run/systemd/resolve",
+    "/run/resolvconf",
+    "/run/NetworkManager",
+    "/dev/urandom",
+    "/dev/null",
+    "/sys/devices/system/cpu",
+};
+
 #if SANDBOX_SANITIZED
 /* The leak check at exit stops the process by ptrace(2), which the sandbox refuses. */
 static bool entered;
@@ -206,8 +241,10 @@ allow_paths(int ruleset, const struct sandbox_path *paths)
     return OK;
 }
 
-enum err
-sandbox_enter_keeper(const struct sandbox_path *paths)
+/* A service that talks to the world. */
+static enum err
+enter_online_service(enum filter_kind kind, const struct sandbox_path *paths,
+                     const char *const *system, size_t n_system)
 {
     int ruleset;
     enum err e;
@@ -216,13 +253,27 @@ sandbox_enter_keeper(const struct sandbox_path *paths)
     if ((e = landlock_create(LANDLOCK_NO_TCP_BIND | LANDLOCK_NO_OUTSIDE, &ruleset)) != OK)
         return e;
     e = allow_paths(ruleset, paths);
-    for (size_t i = 0; e == OK && i < sizeof(system_paths) / sizeof(system_paths[0]); i++)
-        e = landlock_allow(ruleset, system_paths[i], false, true);
+    for (size_t i = 0; e == OK && i < n_system; i++)
+        e = landlock_allow(ruleset, system[i], false, true);
     if (e == OK)
-        e = enter_service(FILTER_KEEPER, ruleset);
+        e = enter_service(kind, ruleset);
     if (ruleset >= 0)
         close(ruleset);
     return e;
+}
+
+enum err
+sandbox_enter_keeper(const struct sandbox_path *paths)
+{
+    return enter_online_service(FILTER_KEEPER, paths, system_paths,
+                                sizeof(system_paths) / sizeof(system_paths[0]));
+}
+
+enum err
+sandbox_enter_control(const struct sandbox_path *paths)
+{
+    return enter_online_service(FILTER_CONTROL, paths, control_paths,
+                                sizeof(control_paths) / sizeof(control_paths[0]));
 }
 
 enum err

@@ -35,6 +35,10 @@ struct sandbox_path {
 enum err sandbox_enter_keeper(const struct sandbox_path *paths);
 /* The ledger: files below `paths`, no network sockets, no programs. */
 enum err sandbox_enter_ledger(const struct sandbox_path *paths);
+/* Control: files below `paths`, network, threads; no programs, no tracing. Unlike the keeper it may
+ * read of the system only what resolving names and verifying certificates takes: what it serves is
+ * open to the network. */
+enum err sandbox_enter_control(const struct sandbox_path *paths);
 /* The listener: accept and fork only, no files, no programs; its children enter their own. */
 enum err sandbox_enter_listener(void);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "control/control.h"
 
 enum { ADMIN_TIMEOUT_MS = 5000 };
 
@@ -41,9 +42,13 @@ answer_status(struct supervisor *s, int client)
             status_line(client, "%s\trunning, pid %ld", ipc_service_name((enum ipc_service)i),
                         (long)s->services[i].pid);
         else
-            status_line(client, "%s\tnot running", ipc_service_name((enum ipc_service)i));
+            status_line(client, "%s\t%s", ipc_service_name((enum ipc_service)i),
+                        i == IPC_SERVICE_CONTROL && !control_is_needed(s->in_force.config)
+                            ? "not needed"
+                            : "not running");
     for (size_t i = 0; i < s->sockets.n; i++)
-        status_line(client, "listening\t%s", s->sockets.items[i].name);
+        status_line(client, "%s\t%s", i < s->in_force.config->n_listens ? "listening" : "console",
+                    s->sockets.items[i].name);
     status_line(client, "connections\t%zu", s->n_sessions);
     err_ignore(ipc_send(client, IPC_TYPE_ADMIN_END, &end, NULL, 0));
 }

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "control/control.h"
 
 enum {
     STOP_TIMEOUT_MS = 5000,
@@ -166,13 +167,36 @@ children_kill_overdue(struct supervisor *s)
     }
 }
 
+static void
+announce_start(struct supervisor *s, const struct service *service)
+{
+    char detail[64];
+
+    (void)snprintf(detail, sizeof(detail), "pid=%ld", (long)service->pid);
+    children_tell(s, ipc_service_name(service->kind), "started", detail);
+}
+
+/* Control says whether it runs; nobody waits for that, for its store may be far away. */
+static enum err
+take_ready(struct supervisor *s, struct service *service, const struct ipc_ready *ready)
+{
+    if (service->kind != IPC_SERVICE_CONTROL)
+        return fail(ERR_PROTOCOL, "the %s is ready unasked", ipc_service_name(service->kind));
+    if (!ready->ok)
+        return fail(ERR_INVALID, "%.*s", STR_ARG(ready->text)); /* it ends, and is tried again */
+    announce_start(s, service);
+    return OK;
+}
+
 /* Unasked, services speak of sessions only. */
 static enum err
-take_message(struct supervisor *s)
+take_message(struct supervisor *s, struct service *service)
 {
     const union ipc_message *m = &s->packet.message;
 
     switch (s->packet.type) {
+    case IPC_TYPE_READY:
+        return take_ready(s, service, &m->ready);
     case IPC_TYPE_SESSION_STARTED:
         session_add(s, &m->session_started);
         return OK;
@@ -196,9 +220,12 @@ hear(struct supervisor *s, enum ipc_service kind)
 
     while (service->channel >= 0 && e == OK)
         if ((e = ipc_receive(service->channel, &s->packet)) == OK)
-            e = take_message(s);
-    if (service->channel >= 0 && e != ERR_TIMEOUT)
-        service_release(service);
+            e = take_message(s, service);
+    if (service->channel < 0 || e == ERR_TIMEOUT)
+        return;
+    if (e != ERR_CLOSED)
+        log_error("service_failed", "service=%s reason=%s", ipc_service_name(kind), err_text());
+    service_release(service);
 }
 
 /* --- starting services ---------------------------------------------------------------------- */
@@ -213,7 +240,7 @@ wait_ready(struct supervisor *s, struct service *service)
 
     while ((e = service_receive(service, &s->packet, deadline_ms)) == OK &&
            s->packet.type != IPC_TYPE_READY)
-        if ((e = take_message(s)) != OK)
+        if ((e = take_message(s, service)) != OK)
             return e;
     if (e == OK && !ready->ok)
         e = fail(ERR_INVALID, "the %s refuses: %.*s", ipc_service_name(service->kind),
@@ -272,7 +299,7 @@ hand_over_sockets(struct supervisor *s)
     const struct service *listener = service_of(s, IPC_SERVICE_LISTENER);
     enum err e = OK;
 
-    for (size_t i = 0; e == OK && i < s->sockets.n; i++) {
+    for (size_t i = 0; e == OK && i < s->in_force.config->n_listens && i < s->sockets.n; i++) {
         struct ipc_listen message = {
             .protocol = s->in_force.config->listens[i].protocol,
             .resource = s->in_force.config->listens[i].resource,
@@ -284,15 +311,52 @@ hand_over_sockets(struct supervisor *s)
     return e;
 }
 
+/* Control has nothing to do with the listener, which parses what strangers send. */
+static bool
+know_each_other(enum ipc_service a, enum ipc_service b)
+{
+    bool control = a == IPC_SERVICE_CONTROL || b == IPC_SERVICE_CONTROL;
+    bool listener = a == IPC_SERVICE_LISTENER || b == IPC_SERVICE_LISTENER;
+
+    return a != b && !(control && listener);
+}
+
 static enum err
 introduce_all(struct supervisor *s, enum ipc_service kind)
 {
     enum err e = OK;
 
     for (int other = 0; e == OK && other < IPC_SERVICE_COUNT; other++)
-        if (other != (int)kind)
+        if (know_each_other(kind, (enum ipc_service)other))
             e = service_introduce(service_of(s, kind), &s->services[other]);
     return e;
+}
+
+/* The console's listening socket, or word that there is none. */
+static enum err
+hand_over_console(struct supervisor *s)
+{
+    const struct service *control = service_of(s, IPC_SERVICE_CONTROL);
+    int fd = sockets_console(&s->sockets, s->in_force.config);
+    struct ipc_listen message = {};
+
+    return ipc_send(control->channel, IPC_TYPE_LISTEN, &message, &fd, fd >= 0 ? 1 : 0);
+}
+
+/* It opens what it needs before it confines itself, so the socket comes first. */
+static enum err
+prepare_control(struct supervisor *s)
+{
+    const struct candidate *c = &s->in_force;
+    struct ipc_configure message = {.path = c->config->path, .hash = str_from(c->hash)};
+    enum err e;
+
+    if ((e = hand_over_console(s)) != OK)
+        return e;
+    if ((e = ipc_send(service_of(s, IPC_SERVICE_CONTROL)->channel, IPC_TYPE_CONFIGURE, &message,
+                      &c->fd, 1)) != OK)
+        return e;
+    return introduce_all(s, IPC_SERVICE_CONTROL);
 }
 
 /* Before the listener accepts anything it must know both others; they may be started later. */
@@ -314,13 +378,14 @@ enum err
 children_start(struct supervisor *s, enum ipc_service kind)
 {
     struct service *service = service_of(s, kind);
-    char detail[64];
     enum err e;
 
-    if ((e = service_start(service)) != OK)
+    if ((e = service_start(service, s->in_force.config)) != OK)
         return e;
     if (kind == IPC_SERVICE_LISTENER)
         e = prepare_listener(s);
+    else if (kind == IPC_SERVICE_CONTROL)
+        e = prepare_control(s);
     else if ((e = children_configure(s, kind, &s->in_force)) == OK)
         e = introduce_all(s, kind);
     if (e != OK) {
@@ -330,8 +395,8 @@ children_start(struct supervisor *s, enum ipc_service kind)
     }
     if (kind == IPC_SERVICE_LEDGER)
         tell_the_untold(s);
-    (void)snprintf(detail, sizeof(detail), "pid=%ld", (long)service->pid);
-    children_tell(s, ipc_service_name(kind), "started", detail);
+    if (kind != IPC_SERVICE_CONTROL) /* which says so itself */
+        announce_start(s, service);
     return OK;
 }
 
@@ -351,8 +416,9 @@ service_ended(struct supervisor *s, struct service *service, int status)
 {
     char detail[32];
 
-    hear(s, service->kind);                    /* what it said before */
-    if (service->kind != IPC_SERVICE_LISTENER) /* its sessions fail closed */
+    hear(s, service->kind); /* what it said before */
+    /* Without keeper or ledger, sessions fail closed; without control only what needs it does. */
+    if (service->kind == IPC_SERVICE_KEEPER || service->kind == IPC_SERVICE_LEDGER)
         for (size_t i = 0; i < s->n_sessions; i++)
             expect_end(&s->sessions[i]);
     describe_status(status, detail);
@@ -369,6 +435,7 @@ children_reap(struct supervisor *s)
     hear(s, IPC_SERVICE_LISTENER); /* a session's start is known before its end */
     hear(s, IPC_SERVICE_KEEPER);
     hear(s, IPC_SERVICE_LEDGER);
+    hear(s, IPC_SERVICE_CONTROL);
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         bool is_service = false;
 
@@ -458,4 +525,15 @@ children_stop(struct supervisor *s, enum ipc_service kind)
         }
     }
     service->pid = 0;
+}
+
+void
+children_renew_control(struct supervisor *s)
+{
+    struct service *control = service_of(s, IPC_SERVICE_CONTROL);
+
+    children_stop(s, IPC_SERVICE_CONTROL);
+    control->restart_at_ms = INT64_MAX;
+    if (control_is_needed(s->in_force.config) && children_start(s, IPC_SERVICE_CONTROL) != OK)
+        control->restart_at_ms = clock_monotonic_ms() + RESTART_MS;
 }

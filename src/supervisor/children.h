@@ -15,6 +15,11 @@ enum err children_start(struct supervisor *s, enum ipc_service kind);
 /* Gives a running service another configuration, in which it may find fault. */
 enum err children_configure(struct supervisor *s, enum ipc_service kind, const struct candidate *c);
 
+/* Ends control, and starts it if the configuration in force needs it. A fresh process, because its
+ * sandbox and environment hold what one configuration names; who waited for it asks again. It may
+ * fail to start: that is tried again, and sessions do not depend on it. */
+void children_renew_control(struct supervisor *s);
+
 /* Takes note of every end since the last call, and of what the listener says of its sessions. */
 void children_reap(struct supervisor *s);
 

@@ -12,28 +12,73 @@
 
 enum { CHANNEL_FD = 3, SHORT_LIFE_MS = 10000, FIRST_DELAY_MS = 100, LAST_DELAY_MS = 5000 };
 
-/* What services may see of our environment: the keeper everything, for it reads secrets from it;
- * the others only what steers sanitizers. */
-static char **
-environment_for(enum ipc_service kind, char *few[static 4])
+static bool
+is_named(const char *variable, const char *const *names)
 {
-    static const char *const passed[] = {"ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="};
-    size_t n = 0;
+    for (; *names != NULL; names++)
+        if (strncmp(variable, *names, strlen(*names)) == 0 && variable[strlen(*names)] == '=')
+            return true;
+    return false;
+}
 
-    if (kind == IPC_SERVICE_KEEPER)
-        return environ;
-    for (char **e = environ; *e != NULL; e++)
-        for (size_t i = 0; i < 3; i++)
-            if (strncmp(*e, passed[i], strlen(passed[i])) == 0 && n < 3)
-                few[n++] = *e;
-    few[n] = NULL;
-    return few;
+static bool
+is_secret(const char *variable, const struct config_secret *secret)
+{
+    return secret->source == SECRET_ENV && str_starts(str_from(variable), secret->value) &&
+           variable[secret->value.len] == '=';
+}
+
+/* Secrets that control uses, and no others: it must not hold those of targets. */
+static bool
+is_secret_of_control(const char *variable, const struct config *c)
+{
+    for (size_t i = 0; i < c->n_notifications; i++)
+        if (is_secret(variable, &c->notifications[i].secret))
+            return true;
+    return is_secret(variable, &c->console.client_secret) ||
+           is_secret(variable, &c->store.password) ||
+           is_secret(variable, &c->recordings.s3.access_key) ||
+           is_secret(variable, &c->recordings.s3.secret_key);
+}
+
+/* What services may see of our environment: the keeper everything, for it reads secrets from it;
+ * control its own secrets and the way to the Internet; all others only what steers sanitizers. */
+static bool
+may_see(enum ipc_service kind, const char *variable, const struct config *config)
+{
+    static const char *const all[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", NULL};
+    static const char *const of_control[] = {
+        "http_proxy", "https_proxy", "HTTPS_PROXY",   "all_proxy",    "ALL_PROXY",
+        "no_proxy",   "NO_PROXY",    "SSL_CERT_FILE", "SSL_CERT_DIR", NULL,
+    };
+
+    if (kind == IPC_SERVICE_KEEPER || is_named(variable, all))
+        return true;
+    return kind == IPC_SERVICE_CONTROL &&
+           (is_named(variable, of_control) || is_secret_of_control(variable, config));
+}
+
+/* NULL without memory. */
+static char **
+environment_for(enum ipc_service kind, const struct config *config)
+{
+    size_t n = 0, kept = 0;
+    char **out;
+
+    while (environ[n] != NULL)
+        n++;
+    if ((out = calloc(n + 1, sizeof(*out))) == NULL)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        if (may_see(kind, environ[i], config))
+            out[kept++] = environ[i];
+    return out;
 }
 
 static void
-become(enum ipc_service kind, int channel)
+become(enum ipc_service kind, int channel, char **environment)
 {
-    char name[16], fd[4], program[] = "bulkhead", verb[] = "service", *few[4];
+    char name[16], fd[4], program[] = "bulkhead", verb[] = "service";
     char *argv[] = {program, verb, name, fd, NULL};
     sigset_t none;
 
@@ -47,21 +92,27 @@ become(enum ipc_service kind, int channel)
     (void)signal(SIGHUP, SIG_IGN);
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGTERM, SIG_IGN);
-    execve("/proc/self/exe", argv, environment_for(kind, few));
+    execve("/proc/self/exe", argv, environment);
     _exit(1);
 }
 
 enum err
-service_start(struct service *s)
+service_start(struct service *s, const struct config *config)
 {
+    char **environment = environment_for(s->kind, config);
     int ends[2];
     enum err e;
 
-    if ((e = ipc_pair(ends)) != OK)
+    if (environment == NULL)
+        return fail(ERR_NOMEM, "no memory for an environment");
+    if ((e = ipc_pair(ends)) != OK) {
+        free(environment);
         return e;
+    }
     s->pid = fork();
     if (s->pid == 0)
-        become(s->kind, ends[1]);
+        become(s->kind, ends[1], environment);
+    free(environment);
     close(ends[1]);
     if (s->pid < 0) {
         close(ends[0]);

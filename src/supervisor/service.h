@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include "config/config.h"
 #include "ipc/channel.h"
 
 struct service {
@@ -16,8 +17,8 @@ struct service {
     unsigned failures;     /* in quick succession */
 };
 
-/* Starts the process; `*s` says which. ERR_IO. */
-enum err service_start(struct service *s);
+/* Starts the process; `*s` says which. Of our environment it sees what it has to. ERR_IO. */
+enum err service_start(struct service *s, const struct config *config);
 
 /* Closes its channel, by which it ends. */
 void service_release(struct service *s);

@@ -94,9 +94,19 @@ sockets_open(const struct sockets *now, const struct config *config, struct sock
     next->n = 0;
     for (size_t i = 0; i < config->n_listens && e == OK; i++)
         e = add(now, &config->listens[i].address, next);
+    if (e == OK && config->console_listen.port != 0)
+        e = add(now, &config->console_listen, next);
     if (e != OK)
         sockets_abandon(now, next);
     return e;
+}
+
+int
+sockets_console(const struct sockets *s, const struct config *config)
+{
+    return config->console_listen.port != 0 && s->n > config->n_listens
+               ? s->items[config->n_listens].fd
+               : -1;
 }
 
 void

@@ -17,11 +17,14 @@ struct sockets {
     size_t n;
 };
 
-/* Makes `*next` the listening sockets of `config`, one for every `listen`, in that order: those of
- * `now` where they are the same, others opened. Ends with sockets_replace() or
- * sockets_abandon(). On failure nothing was opened. ERR_IO: an address cannot be bound;
- * ERR_LIMIT. */
+/* Makes `*next` the listening sockets of `config`, one for every `listen`, in that order, and then
+ * that of the console if there is one: those of `now` where they are the same, others opened. Ends
+ * with sockets_replace() or sockets_abandon(). On failure nothing was opened. ERR_IO: an address
+ * cannot be bound; ERR_LIMIT. */
 enum err sockets_open(const struct sockets *now, const struct config *config, struct sockets *next);
+
+/* That of the console; -1: there is none. */
+int sockets_console(const struct sockets *s, const struct config *config);
 
 /* Makes `next` the sockets in use, and closes those that it does not have. */
 void sockets_replace(struct sockets *now, const struct sockets *next);

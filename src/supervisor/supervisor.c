@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "control/control.h"
 #include "keeper/keeper.h"
 #include "ledger/ledger_main.h"
 #include "listener/listener.h"
@@ -99,6 +100,7 @@ reload(struct supervisor *s)
     }
     accept_configuration(s, &c);
     children_tell(s, s->config_path, "configured", s->in_force.hash);
+    children_renew_control(s);
     children_recycle_listener(s);
 }
 
@@ -143,7 +145,8 @@ await_sessions(struct supervisor *s, int timeout_ms)
     }
 }
 
-/* Sessions first, the ledger last: it has the last word. */
+/* Sessions first, the ledger last: it has the last word. Control goes before the keeper, who signs
+ * for its console. */
 static void
 shut_down(struct supervisor *s)
 {
@@ -156,6 +159,7 @@ shut_down(struct supervisor *s)
     children_kill_sessions(s);
     await_sessions(s, SESSIONS_END_MS);
     children_stop(s, IPC_SERVICE_LISTENER);
+    children_stop(s, IPC_SERVICE_CONTROL);
     children_stop(s, IPC_SERVICE_KEEPER);
     children_stop(s, IPC_SERVICE_LEDGER);
     log_info("exited", "config=%s", s->config_path);
@@ -199,12 +203,13 @@ poll_timeout(const struct supervisor *s)
 static void
 wait_for_work(struct supervisor *s)
 {
-    enum { SIGNALS, LISTENER, KEEPER, LEDGER, ADMIN, FIXED };
+    enum { SIGNALS, LISTENER, KEEPER, LEDGER, CONTROL, ADMIN, FIXED };
     struct pollfd fds[FIXED + ADMIN_CLIENTS_MAX] = {
         [SIGNALS] = {s->signals, POLLIN, 0},
         [LISTENER] = {service_of(s, IPC_SERVICE_LISTENER)->channel, POLLIN, 0},
         [KEEPER] = {service_of(s, IPC_SERVICE_KEEPER)->channel, POLLIN, 0},
         [LEDGER] = {service_of(s, IPC_SERVICE_LEDGER)->channel, POLLIN, 0},
+        [CONTROL] = {service_of(s, IPC_SERVICE_CONTROL)->channel, POLLIN, 0},
         [ADMIN] = {s->n_clients < ADMIN_CLIENTS_MAX ? s->admin : -1, POLLIN, 0},
     };
 
@@ -309,8 +314,10 @@ start_all(struct supervisor *s)
         (e = children_start(s, IPC_SERVICE_LEDGER)) != OK)
         return e;
     children_tell(s, s->config_path, "configured", s->in_force.hash);
-    if ((e = children_start(s, IPC_SERVICE_KEEPER)) != OK ||
-        (e = children_start(s, IPC_SERVICE_LISTENER)) != OK)
+    if ((e = children_start(s, IPC_SERVICE_KEEPER)) != OK)
+        return e;
+    children_renew_control(s);
+    if ((e = children_start(s, IPC_SERVICE_LISTENER)) != OK)
         return e;
     log_info("ready", "config=%s", s->config_path);
     return OK;
@@ -355,6 +362,7 @@ supervisor_run_service(const char *name, int channel)
         {IPC_SERVICE_LISTENER, listener_run},
         {IPC_SERVICE_KEEPER, keeper_run},
         {IPC_SERVICE_LEDGER, ledger_run},
+        {IPC_SERVICE_CONTROL, control_run},
     };
 
     for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)

@@ -20,11 +20,11 @@ decide_each(const struct residual *r)
                                 .n_demands = sizeof(demands) / sizeof(*demands)};
     struct verdict v;
 
-    residual_decide(r, &all, 1795435200000000, &v);
+    residual_decide(r, &all, &(struct decision_context){.wall_us = 1795435200000000}, &v);
     for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++) {
         struct command command = {.database = STR("sales"), .demands = &demands[i], .n_demands = 1};
 
-        residual_decide(r, &command, 1795435200000000, &v);
+        residual_decide(r, &command, &(struct decision_context){.wall_us = 1795435200000000}, &v);
         if (v.kind == VERDICT_ALLOW && !residual_allows_anything(r))
             __builtin_trap();
     }

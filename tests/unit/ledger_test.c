@@ -281,6 +281,7 @@ put_intent(int fd, uint64_t number, struct str text, enum verdict_kind verdict)
         .subject = &command,
         .masked = verdict == VERDICT_MODIFY ? STR("public.t.c") : STR(""),
         .protected_column = verdict == VERDICT_DENY ? STR("public.t.d") : STR(""),
+        .purpose = verdict == VERDICT_STEP_UP ? STR("ticket 12") : STR(""),
     };
     struct buf frame = buf_make(RECORD_FRAME_MAX);
 
@@ -302,6 +303,21 @@ put_outcome(int fd, uint64_t number)
     struct buf frame = buf_make(RECORD_FRAME_MAX);
 
     record_put_outcome(&frame, clock_wall_us(), &outcome);
+    put(fd, &frame);
+}
+
+static void
+put_decision(int fd, uint64_t number, enum record_decision_kind kind)
+{
+    struct record_decision decision = {.command = number,
+                                       .decision = kind,
+                                       .request = STR("abc"),
+                                       .by = STR("alice"),
+                                       .text = STR("in the window"),
+                                       .waited_us = 12};
+    struct buf frame = buf_make(RECORD_FRAME_MAX);
+
+    record_put_decision(&frame, clock_wall_us(), &decision);
     put(fd, &frame);
 }
 
@@ -402,6 +418,63 @@ test_masks_and_limits_are_recorded_where_there_are_any(void **state)
     assert_int_equal(json_integer_value(json_object_get(r, "masked_values")), 5);
     assert_int_equal(json_integer_value(json_object_get(r, "detected")), 6);
     json_decref(all);
+}
+
+static void
+test_held_commands_and_what_humans_said_are_recorded(void **state)
+{
+    struct fixture *f = *state;
+    struct ledger_approval approval = {.session = 7,
+                                       .request = STR("abc"),
+                                       .event = STR("approved"),
+                                       .actor = STR("alice"),
+                                       .rule = STR("the rule"),
+                                       .binding_hash = STR("0123456789abcdef0123456789abcdef"),
+                                       .text = STR("in the window")};
+    struct verify_result result;
+    int fd = begin_session(f, 7);
+    const json_t *r;
+    json_t *all;
+
+    identify(f, 7, STR("agent"));
+    put_intent(fd, 1, STR("drop table t"), VERDICT_STEP_UP);
+    drain(f);
+    assert_int_equal(ledger_approval(f->l, &approval), OK);
+    put_decision(fd, 1, RECORD_APPROVED);
+    put_decision(fd, 1, RECORD_APPROVED); /* of another rule */
+    put_outcome(fd, 1);
+    put_intent(fd, 2, STR("drop table u"), VERDICT_STEP_UP);
+    put_decision(fd, 2, RECORD_APPROVED);
+    put_decision(fd, 2, RECORD_DENIED);
+    put_intent(fd, 3, STR("drop table v"), VERDICT_STEP_UP);
+    put_intent(fd, 4, STR("drop table w"), VERDICT_STEP_UP);
+    put_decision(fd, 4, RECORD_APPROVED);
+    put_closed(fd);
+    close(fd);
+    drain(f);
+    assert_int_equal(ledger_session_gone(f->l, 7, "ended", 0), OK);
+    drain(f);
+    all = records(f);
+    r = find_type(all, "command_intent", 0);
+    assert_string_equal(text_of(r, "verdict"), "step_up");
+    assert_string_equal(text_of(r, "purpose"), "ticket 12");
+    r = find_type(all, "approval", 0);
+    assert_string_equal(text_of(r, "session"), "0000000000000007");
+    assert_string_equal(text_of(r, "event"), "approved");
+    assert_string_equal(text_of(r, "binding_hash"),
+                        "3031323334353637383961626364656630313233343536373839616263646566");
+    r = find_type(all, "decision", 0);
+    assert_string_equal(text_of(r, "decision"), "approved");
+    assert_string_equal(text_of(r, "request"), "abc");
+    assert_string_equal(text_of(r, "by"), "alice");
+    assert_string_equal(text_of(r, "subject"), "agent");
+    assert_int_equal(json_integer_value(json_object_get(r, "waited_us")), 12);
+    r = find_type(all, "session_closed", 0);
+    assert_int_equal(json_integer_value(json_object_get(r, "denied")), 1);
+    json_decref(all);
+    assert_int_equal(verify_ledger(f->directory, &result), OK);
+    assert_int_equal(result.intents, 2);         /* 1 and 4 */
+    assert_int_equal(result.without_outcome, 1); /* 4 */
 }
 
 static void
@@ -1128,6 +1201,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         T(test_a_sessions_life_is_recorded),
         T(test_masks_and_limits_are_recorded_where_there_are_any),
+        T(test_held_commands_and_what_humans_said_are_recorded),
         T(test_files_are_ended_at_their_size_and_the_chain_goes_on),
         T(test_a_second_writer_is_kept_out),
         T(test_a_torn_last_line_is_cut_and_recorded),

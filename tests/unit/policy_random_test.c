@@ -196,14 +196,22 @@ struct question {
     const struct policy_request *who;
     const struct command *command;
     int64_t wall_us;
+    bool has_purpose;
 };
+
+/* With a purpose, a DEFER rule is an ALLOW rule. */
+static enum verdict_kind
+ref_kind(const struct question *q, const struct policy_rule *rule)
+{
+    return rule->verdict == VERDICT_DEFER && q->has_purpose ? VERDICT_ALLOW : rule->verdict;
+}
 
 /* The first rule of `kind` that applies to the demand; NULL: none. */
 static const struct policy_rule *
 ref_first(const struct question *q, const struct demand *d, enum verdict_kind kind, bool sure)
 {
     for (size_t i = 0; i < q->n_rules; i++)
-        if (q->rules[i].verdict == kind &&
+        if (q->rules[i].on == RULE_ON_COMMAND && ref_kind(q, &q->rules[i]) == kind &&
             ref_applies(&q->rules[i], q->who, q->command, d, q->wall_us, sure))
             return &q->rules[i];
     return NULL;
@@ -225,6 +233,67 @@ ref_verdict(const struct policy_rule *rule, const struct demand *d)
         .kind = rule->verdict, .rule = rule->name, .message = rule->message, .demand = d};
 }
 
+static bool
+ref_same_list(struct str_list a, struct str_list b)
+{
+    bool same = a.n == b.n;
+
+    for (size_t i = 0; same && i < a.n; i++)
+        same = str_equal(a.items[i], b.items[i]);
+    return same;
+}
+
+static bool
+ref_wants_the_same(const struct step_up *a, const struct step_up *b)
+{
+    return ref_same_list(a->approver_groups, b->approver_groups) &&
+           ref_same_list(a->approver_subjects, b->approver_subjects) &&
+           a->approvals == b->approvals && a->wait_seconds == b->wait_seconds;
+}
+
+/* The demand that a STEP_UP rule holds first; NULL: none. */
+static const struct demand *
+ref_held(const struct question *q, const struct policy_rule *rule)
+{
+    for (size_t i = 0; i < q->command->n_demands; i++)
+        if (rule->on == RULE_ON_COMMAND && rule->verdict == VERDICT_STEP_UP &&
+            ref_applies(rule, q->who, q->command, &q->command->demands[i], q->wall_us, false))
+            return &q->command->demands[i];
+    return NULL;
+}
+
+/* The rules by which humans are asked, in the order of the configuration. */
+static size_t
+ref_steps(const struct question *q, const struct policy_rule *steps[RULES_MAX])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < q->n_rules; i++) {
+        bool asked = false;
+
+        if (ref_held(q, &q->rules[i]) == NULL)
+            continue;
+        for (size_t k = 0; k < n; k++)
+            asked |= ref_wants_the_same(&steps[k]->step_up, &q->rules[i].step_up);
+        if (!asked)
+            steps[n++] = &q->rules[i];
+    }
+    return n;
+}
+
+static struct verdict
+ref_decide_by_steps(const struct question *q)
+{
+    const struct policy_rule *steps[RULES_MAX];
+    size_t n = ref_steps(q, steps);
+
+    if (n > VERDICT_STEPS_MAX)
+        return (struct verdict){.kind = VERDICT_DENY,
+                                .rule = steps[VERDICT_STEPS_MAX]->name,
+                                .demand = ref_held(q, steps[VERDICT_STEPS_MAX])};
+    return ref_verdict(steps[0], ref_held(q, steps[0]));
+}
+
 static struct verdict
 ref_decide_by_rules(const struct question *q)
 {
@@ -237,20 +306,24 @@ ref_decide_by_rules(const struct question *q)
     for (size_t i = 0; i < c->n_demands; i++)
         if (!ref_permitted(q, &c->demands[i]))
             return (struct verdict){.kind = VERDICT_DENY, .demand = &c->demands[i]};
-    for (int kind = VERDICT_STEP_UP; kind > VERDICT_ALLOW; kind--)
+    for (int kind = VERDICT_DEFER; kind > VERDICT_ALLOW; kind--)
         for (size_t i = 0; i < c->n_demands; i++)
             if ((rule = ref_first(q, &c->demands[i], (enum verdict_kind)kind, false)) != NULL)
-                return ref_verdict(rule, &c->demands[i]);
+                return kind == VERDICT_STEP_UP ? ref_decide_by_steps(q)
+                                               : ref_verdict(rule, &c->demands[i]);
     if (c->n_demands == 0)
         return (struct verdict){.kind = VERDICT_DENY};
-    return ref_verdict(ref_first(q, &c->demands[0], VERDICT_ALLOW, true), NULL);
+    rule = ref_first(q, &c->demands[0], VERDICT_ALLOW, true);
+    if (rule->verdict == VERDICT_DEFER)
+        return (struct verdict){.kind = VERDICT_ALLOW, .rule = rule->name};
+    return ref_verdict(rule, NULL);
 }
 
 static bool
 ref_bounds(const struct question *q, const struct policy_rule *rule)
 {
     for (size_t i = 0; i < q->command->n_demands; i++)
-        if (rule->verdict != VERDICT_DENY &&
+        if (rule->on == RULE_ON_COMMAND && rule->verdict != VERDICT_DENY &&
             ref_applies(rule, q->who, q->command, &q->command->demands[i], q->wall_us, false))
             return true;
     return false;
@@ -272,7 +345,7 @@ ref_smallest(const struct question *q, int which, const struct policy_rule **by)
 {
     uint64_t smallest = 0;
 
-    for (int kind = VERDICT_STEP_UP; kind >= VERDICT_ALLOW; kind--)
+    for (int kind = VERDICT_DENY - 1; kind >= VERDICT_ALLOW; kind--)
         for (size_t i = 0; i < q->n_rules; i++) {
             uint64_t limit = ref_get(&q->rules[i].limits, which);
 
@@ -283,6 +356,23 @@ ref_smallest(const struct question *q, int which, const struct policy_rule **by)
             *by = &q->rules[i];
         }
     return smallest;
+}
+
+static struct record_rule
+ref_record(const struct question *q)
+{
+    struct record_rule most = {0};
+
+    for (size_t i = 0; i < q->n_rules; i++) {
+        const struct record_rule *own = &q->rules[i].record;
+
+        if (!ref_bounds(q, &q->rules[i]))
+            continue;
+        most.rows |= own->rows;
+        if (own->retention_seconds > most.retention_seconds)
+            most.retention_seconds = own->retention_seconds;
+    }
+    return most;
 }
 
 static bool
@@ -327,6 +417,7 @@ ref_decide(const struct question *q)
                         ref_smallest(q, 4, &any),   ref_smallest(q, 5, &tables),
                         ref_smallest(q, 6, &where), ref_smallest(q, 7, &only)};
     v.limits = l;
+    v.record = ref_record(q);
     for (size_t i = 0; i < c->n_demands && only != NULL; i++)
         if ((c->demands[i].classes & (CLASSES(READ) | CLASSES(SESSION))) == 0) {
             refusal.rule = only->name;
@@ -385,6 +476,7 @@ struct round {
     struct rule_label own_labels[2];
     struct policy_request who;
     struct demand demands[DEMANDS_MAX];
+    unsigned often; /* a rule allows, in percent */
 };
 
 static struct str *
@@ -486,6 +578,21 @@ random_conditions(struct round *r, size_t i, struct policy_rule *rule)
 }
 
 static void
+random_step_up(struct round *r, struct policy_rule *rule)
+{
+    rule->step_up = (struct step_up){
+        .approver_groups = random_list(r, FROM_WORDS, 50),
+        .approver_subjects = random_list(r, FROM_WORDS, 10),
+        .approvals = 1 + below(2),
+        .wait_seconds = 60 * (1 + below(2)),
+        .wait_in_transaction_seconds = 30,
+        .preview = PREVIEW_ESTIMATE,
+    };
+    if (chance(15))
+        rule->on = RULE_ON_CONNECT;
+}
+
+static void
 random_rule(struct round *r, size_t i)
 {
     static const char *const names[] = {"r0", "r1", "r2", "r3", "r4",  "r5",
@@ -494,7 +601,7 @@ random_rule(struct round *r, size_t i)
 
     *rule = (struct policy_rule){
         .name = str_from(names[i]),
-        .verdict = chance(60) ? VERDICT_ALLOW : (enum verdict_kind)below(VERDICT_DENY + 1),
+        .verdict = chance(r->often) ? VERDICT_ALLOW : (enum verdict_kind)below(VERDICT_DENY + 1),
         .message = PICK(words),
         .subjects = random_list(r, FROM_GLOBS, 15),
         .groups = random_list(r, FROM_GLOBS, 15),
@@ -509,6 +616,10 @@ random_rule(struct round *r, size_t i)
     };
     if (rule->verdict != VERDICT_DENY && chance(25))
         rule->limits = random_limits();
+    if (rule->verdict != VERDICT_DENY && chance(25))
+        rule->record = (struct record_rule){chance(50), below(3)};
+    if (rule->verdict == VERDICT_STEP_UP)
+        random_step_up(r, rule);
     random_conditions(r, i, rule);
 }
 
@@ -585,8 +696,9 @@ limits_are_equal(const struct limits *a, const struct limits *b)
     return true;
 }
 
-/* What a verdict is counted as: its kind, denied by default, by a limit, allowed with limits. */
-enum { BY_DEFAULT = VERDICT_DENY + 1, BY_LIMIT, WITH_LIMITS, COUNTS };
+/* What a verdict is counted as: its kind, denied by default, by a limit, held by several rules,
+ * allowed with limits. */
+enum { BY_DEFAULT = VERDICT_DENY + 1, BY_LIMIT, BY_SEVERAL, WITH_LIMITS, COUNTS };
 
 static unsigned
 count_as(const struct verdict *v)
@@ -595,19 +707,49 @@ count_as(const struct verdict *v)
         return v->rule.len == 0                          ? BY_DEFAULT
                : str_starts(v->message, STR("limit \"")) ? BY_LIMIT
                                                          : VERDICT_DENY;
+    if (v->n_steps > 1)
+        return BY_SEVERAL;
     return limits_are_equal(&v->limits, &(struct limits){0}) ? v->kind : WITH_LIMITS;
+}
+
+static bool
+says_too_many(const struct verdict *v)
+{
+    return v->kind == VERDICT_DENY && str_starts(v->message, STR("more rules want approvals"));
+}
+
+/* Whether the verdict's steps are those of the reference, with what a session needs of each. */
+static bool
+has_steps(const struct question *q, const struct verdict *v)
+{
+    const struct policy_rule *steps[RULES_MAX];
+    size_t n = v->kind == VERDICT_STEP_UP ? ref_steps(q, steps) : 0;
+
+    if (v->n_steps != n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!str_equal(v->steps[i]->rule, steps[i]->name) ||
+            v->steps[i]->wait_seconds != steps[i]->step_up.wait_seconds ||
+            v->steps[i]->wait_in_transaction_seconds != 30 ||
+            v->steps[i]->preview != PREVIEW_ESTIMATE)
+            return false;
+    return true;
 }
 
 static void
 compare(const struct question *q, const struct residual *r, uint64_t round_seed, unsigned counts[])
 {
+    const struct decision_context context = {.wall_us = q->wall_us, .has_purpose = q->has_purpose};
     struct verdict expected = ref_decide(q), got;
 
-    residual_decide(r, q->command, q->wall_us, &got);
+    residual_decide(r, q->command, &context, &got);
     counts[count_as(&got)]++;
     if (got.kind == expected.kind && str_equal(got.rule, expected.rule) &&
-        (count_as(&got) == BY_LIMIT || str_equal(got.message, expected.message)) &&
-        got.demand == expected.demand && limits_are_equal(&got.limits, &expected.limits))
+        (count_as(&got) == BY_LIMIT || says_too_many(&got) ||
+         str_equal(got.message, expected.message)) &&
+        got.demand == expected.demand && limits_are_equal(&got.limits, &expected.limits) &&
+        got.record.rows == expected.record.rows &&
+        got.record.retention_seconds == expected.record.retention_seconds && has_steps(q, &got))
         return;
     fail_msg("BULKHEAD_SEED=%llu: expected %s by \"%.*s\", got %s by \"%.*s\"",
              (unsigned long long)round_seed, verdict_kind_name(expected.kind),
@@ -624,6 +766,7 @@ run_round(uint64_t round_seed, unsigned counts[])
 
     seed = round_seed;
     r.n_items = 0;
+    r.often = chance(70) ? 60 : 20;
     q.n_rules = below(RULES_MAX + 1);
     for (size_t i = 0; i < q.n_rules; i++)
         random_rule(&r, i);
@@ -632,6 +775,7 @@ run_round(uint64_t round_seed, unsigned counts[])
     for (int i = 0; i < COMMANDS_A_ROUND; i++) {
         command = random_command(&r);
         q.wall_us = (int64_t)below(4000000) * 1000 * 1000000 / 7;
+        q.has_purpose = chance(50);
         compare(&q, residual, round_seed, counts);
     }
     residual_free(residual);
@@ -652,10 +796,10 @@ test_random_policies_are_decided_as_the_reference_decides(void **state)
     for (uint64_t i = 0; i < ROUNDS; i++)
         run_round((start + i) * 2654435761u | 1, counts);
     print_message(
-        "allow %u, modify %u, defer %u, step_up %u, deny %u, by default %u, by a limit %u, "
-        "with limits %u\n",
+        "allow %u, modify %u, step_up %u, defer %u, deny %u, by default %u, by a limit %u, "
+        "by several approvals %u, with limits %u\n",
         counts[0], counts[1], counts[2], counts[3], counts[4], counts[BY_DEFAULT], counts[BY_LIMIT],
-        counts[WITH_LIMITS]);
+        counts[BY_SEVERAL], counts[WITH_LIMITS]);
     /* A generator that never reaches a verdict would prove nothing. */
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
         assert_true(counts[i] > ROUNDS / 100);

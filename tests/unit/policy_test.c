@@ -103,7 +103,7 @@ decide_at(const struct policy_rule *rules, size_t n, const struct demand *demand
     struct residual *r = specialise(rules, n);
     struct verdict v;
 
-    residual_decide(r, &command, wall_us, &v);
+    residual_decide(r, &command, &(struct decision_context){.wall_us = wall_us}, &v);
     if (rule != NULL)
         snprintf(rule, 64, "%.*s", STR_ARG(v.rule));
     residual_free(r);
@@ -469,14 +469,14 @@ test_every_demand_must_be_allowed(void **state)
     struct verdict v;
 
     (void)state;
-    residual_decide(r, &command, 0, &v);
+    residual_decide(r, &command, &(struct decision_context){.wall_us = 0}, &v);
     assert_int_equal(v.kind, VERDICT_DENY);
     assert_ptr_equal(v.demand, &demands[1]);
     assert_int_equal(v.rule.len, 0);
     residual_free(r);
 
     r = specialise(rules, 3);
-    residual_decide(r, &command, 0, &v);
+    residual_decide(r, &command, &(struct decision_context){.wall_us = 0}, &v);
     assert_int_equal(v.kind, VERDICT_DENY);
     assert_ptr_equal(v.demand, &demands[1]);
     assert_true(str_is(v.rule, "never"));
@@ -485,7 +485,7 @@ test_every_demand_must_be_allowed(void **state)
 
     rules[1].verdict = VERDICT_ALLOW;
     r = specialise(rules, 3);
-    residual_decide(r, &command, 0, &v);
+    residual_decide(r, &command, &(struct decision_context){.wall_us = 0}, &v);
     assert_int_equal(v.kind, VERDICT_ALLOW);
     assert_null(v.demand);
     assert_true(str_is(v.rule, "reading"));
@@ -660,7 +660,7 @@ decide_limits(const struct policy_rule *rules, size_t n, const struct demand *de
     struct residual *r = specialise(rules, n);
     struct verdict v;
 
-    residual_decide(r, &command, MONDAY_NOON_US, &v);
+    residual_decide(r, &command, &(struct decision_context){.wall_us = MONDAY_NOON_US}, &v);
     snprintf(said, 160, "%.*s: %.*s", STR_ARG(v.rule), STR_ARG(v.message));
     residual_free(r);
     return v;
@@ -859,7 +859,7 @@ visits(size_t n, void (*make)(size_t i, const struct str *name, struct policy_ru
     }
     rules[n].classes = CLASSES(READ);
     r = specialise(rules, n + 1);
-    residual_decide_counting(r, &command, 0, &v, &visited);
+    residual_decide_counting(r, &command, &(struct decision_context){0}, &v, &visited);
     assert_int_equal(v.kind, VERDICT_ALLOW);
     residual_free(r);
     return visited;

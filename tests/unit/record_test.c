@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#include "base/arena.h"
+#include "command/hash.h"
 #include "ipc/record.h"
 
 static const struct demand demands[] = {
@@ -25,6 +27,7 @@ static const struct command command = {
     .n_demands = 2,
     .binds = binds,
     .n_binds = 3,
+    .context = STR_INIT("role r"),
 };
 static const struct record_intent intent = {
     .command = 7,
@@ -36,6 +39,7 @@ static const struct record_intent intent = {
     .decisive = 1,
     .masked = STR_INIT("public.t.c, public.t.d"),
     .protected_column = STR_INIT("public.t.e"),
+    .purpose = STR_INIT("ticket 12"),
 };
 
 static struct buf
@@ -97,6 +101,116 @@ test_an_intent_is_read_back_as_it_was_put(void **state)
     assert_memory_equal(bind.bytes.ptr, "\0\1\2", 3);
     assert_str(r.intent.masked, "public.t.c, public.t.d");
     assert_str(r.intent.protected_column, "public.t.e");
+    assert_str(r.intent.purpose, "ticket 12");
+    assert_str(r.intent.context, "role r");
+    buf_free(&out);
+}
+
+static void
+test_the_command_of_a_frame_is_the_one_that_was_put(void **state)
+{
+    struct buf out = an_intent();
+    struct arena *arena = arena_new(1 << 16);
+    unsigned char put[COMMAND_HASH_BYTES], read[COMMAND_HASH_BYTES];
+    struct record_demand demand;
+    struct command back;
+    struct record r;
+    size_t used;
+
+    (void)state;
+    assert_int_equal(record_read(buf_str(&out), &r, &used), OK);
+    record_next_demand(&r, &demand); /* however far it was read */
+    assert_int_equal(record_command(&r, arena, &back), OK);
+    assert_int_equal(back.n_demands, 2);
+    assert_str(back.demands[0].name, "orders");
+    assert_int_equal(back.n_binds, 3);
+    assert_str(back.binds[0].bytes, "42");
+    assert_true(back.binds[1].is_null);
+    assert_int_equal(command_hash(&command, put), OK);
+    assert_int_equal(command_hash(&back, read), OK);
+    assert_memory_equal(put, read, sizeof(put));
+    back.context = STR("role s");
+    assert_int_equal(command_hash(&back, read), OK);
+    assert_memory_not_equal(put, read, sizeof(put));
+    arena_free(arena);
+    buf_free(&out);
+}
+
+static void
+test_the_command_of_a_frame_that_was_cut_has_no_hash(void **state)
+{
+    static char large[RECORD_BINDS_SHOWN_MAX + 1];
+    struct bind_value bind = {.bytes = {large, sizeof(large)}};
+    struct command whole = {.text = STR("select $1"), .binds = &bind, .n_binds = 1};
+    struct record_intent of = {.subject = &whole, .decisive = -1};
+    struct buf out = buf_make(RECORD_FRAME_MAX);
+    struct arena *arena = arena_new(1 << 16);
+    unsigned char hash[COMMAND_HASH_BYTES];
+    struct command back;
+    struct record r;
+    size_t used;
+
+    (void)state;
+    record_put_intent(&out, 1, &of);
+    assert_int_equal(record_read(buf_str(&out), &r, &used), OK);
+    assert_int_equal(record_command(&r, arena, &back), OK);
+    assert_int_equal(command_hash(&back, hash), ERR_LIMIT);
+    arena_free(arena);
+    buf_free(&out);
+}
+
+static void
+test_decisions_are_read_back(void **state)
+{
+    struct record_decision decision = {.command = 8,
+                                       .decision = RECORD_POLICY_CHANGED,
+                                       .request = STR_INIT("req"),
+                                       .by = STR_INIT("alice"),
+                                       .text = STR_INIT("why"),
+                                       .waited_us = 77};
+    struct buf out = buf_make(4096);
+    struct record r;
+    size_t used;
+
+    (void)state;
+    record_put_decision(&out, 5, &decision);
+    assert_int_equal(record_read(buf_str(&out), &r, &used), OK);
+    assert_int_equal(r.kind, RECORD_DECISION);
+    assert_int_equal(r.decision.command, 8);
+    assert_int_equal(r.decision.decision, RECORD_POLICY_CHANGED);
+    assert_string_equal(record_decision_name(r.decision.decision), "policy_changed");
+    assert_str(r.decision.request, "req");
+    assert_str(r.decision.by, "alice");
+    assert_str(r.decision.text, "why");
+    assert_int_equal(r.decision.waited_us, 77);
+    for (size_t n = 0; n < out.len; n++)
+        assert_int_equal(record_read((struct str){out.ptr, n}, &r, &used), ERR_TRUNCATED);
+    out.ptr[4 + 2 + 8 + 8] = RECORD_DECISION_KIND_COUNT;
+    assert_int_equal(record_read(buf_str(&out), &r, &used), ERR_PROTOCOL);
+    out.ptr[4 + 2 + 8 + 8] = 0;
+    out.ptr[4] = 2; /* which knew of none */
+    assert_int_equal(record_read(buf_str(&out), &r, &used), ERR_PROTOCOL);
+    buf_free(&out);
+}
+
+static void
+test_frames_of_the_second_version_are_read(void **state)
+{
+    struct record_intent old_intent = intent;
+    struct command old_command = command;
+    struct buf out = buf_make(RECORD_FRAME_MAX);
+    struct record r;
+    size_t used;
+
+    (void)state;
+    old_command.context = old_intent.purpose = STR("");
+    old_intent.subject = &old_command;
+    record_put_intent(&out, 1, &old_intent);
+    buf_set_u32(&out, 0, (uint32_t)(out.len - 4 - 2 * 4));
+    out.ptr[4] = 2;
+    assert_int_equal(record_read(buf_str(&out), &r, &used), OK);
+    assert_str(r.intent.masked, "public.t.c, public.t.d");
+    assert_int_equal(r.intent.purpose.len + r.intent.context.len, 0);
     buf_free(&out);
 }
 
@@ -140,11 +254,14 @@ test_frames_of_the_first_version_are_read(void **state)
 {
     struct record_intent old_intent = intent;
     struct record_outcome outcome = {.command = 9, .rows = 10, .error = STR_INIT("42P01")};
+    struct command old_command = command;
     struct buf out = buf_make(RECORD_FRAME_MAX);
     struct record r;
-    size_t used, added = 2 * 4;
+    size_t used, added = 4 * 4;
 
     (void)state;
+    old_command.context = old_intent.purpose = STR("");
+    old_intent.subject = &old_command;
     old_intent.masked = old_intent.protected_column = (struct str){"", 0};
     record_put_intent(&out, 1, &old_intent);
     buf_set_u32(&out, 0, (uint32_t)(out.len - 4 - added));
@@ -163,7 +280,7 @@ test_frames_of_the_first_version_are_read(void **state)
     assert_str(r.outcome.error, "42P01");
     assert_int_equal(r.outcome.limit.len, 0);
     assert_int_equal(r.outcome.masked + r.outcome.detected, 0);
-    for (unsigned version = 0; version < 256; version++) {
+    for (unsigned version = 0; version < 256; version++) { /* later ones have more fields */
         out.ptr[4] = (char)version;
         assert_int_equal(record_read(buf_str(&out), &r, &used), version == 1 ? OK : ERR_PROTOCOL);
     }
@@ -321,7 +438,11 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_intent_is_read_back_as_it_was_put),
+        cmocka_unit_test(test_the_command_of_a_frame_is_the_one_that_was_put),
+        cmocka_unit_test(test_the_command_of_a_frame_that_was_cut_has_no_hash),
         cmocka_unit_test(test_outcomes_and_notes_are_read_back),
+        cmocka_unit_test(test_decisions_are_read_back),
+        cmocka_unit_test(test_frames_of_the_second_version_are_read),
         cmocka_unit_test(test_frames_of_the_first_version_are_read),
         cmocka_unit_test(test_a_frame_cut_at_any_byte_is_truncated_not_wrong),
         cmocka_unit_test(test_a_frame_whose_length_lies_is_refused),
