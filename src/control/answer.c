@@ -189,7 +189,7 @@ add_buf(struct MHD_Response *response, const char *name, const char *before, str
 static const char *
 caching(const struct reply *r)
 {
-    if (r->asset.ptr == NULL && r->status != 304)
+    if (r->etag.len == 0)
         return "no-store";
     return r->immutable ? "public, max-age=31536000, immutable" : "no-cache";
 }
@@ -204,9 +204,10 @@ add_headers(struct MHD_Response *response, struct reply *r)
         ok = ok && add(response, always[i].name, always[i].value);
     (void)snprintf(seconds, sizeof(seconds), "%u", r->retry_seconds);
     ok = ok && add(response, "Content-Type", r->status == 204 ? NULL : r->type) &&
-         add(response, "Cache-Control", caching(r)) && add(response, "ETag", r->etag) &&
+         add_buf(response, "Content-Type", "", &r->asset_type) &&
+         add(response, "Cache-Control", caching(r)) && add_buf(response, "ETag", "", &r->etag) &&
          add(response, "Content-Encoding", r->encoding) &&
-         add(response, "Vary", r->etag == NULL ? NULL : "Accept-Encoding") &&
+         add(response, "Vary", r->etag.len == 0 ? NULL : "Accept-Encoding") &&
          add(response, "WWW-Authenticate", r->challenge) && add(response, "Allow", r->allow) &&
          add(response, "Retry-After", r->retry_seconds == 0 ? NULL : seconds) &&
          add_buf(response, "Location", "", &r->location) &&

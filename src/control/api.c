@@ -228,13 +228,13 @@ answer(struct api_request *q, struct rate *rate, const struct api_incoming *in)
 }
 
 void
-api_answer(struct control *control, struct server *server, const struct config *config,
-           struct rate *rate, const struct api_incoming *in, struct reply *reply)
+api_answer(struct control *control, struct server *server, struct rate *rate,
+           const struct api_incoming *in, struct reply *reply)
 {
     struct api_request q = {.control = control,
-                            .db = control == NULL ? NULL : control->db,
+                            .db = control->db,
                             .server = server,
-                            .config = config,
+                            .config = control->config,
                             .arena = arena_new(API_ARENA_BYTES_MAX),
                             .address = in->address,
                             .cookie_header = in->cookie,

@@ -3,7 +3,6 @@
 #ifndef CONTROL_API_H
 #define CONTROL_API_H
 
-#include "config/config.h"
 #include "control/rate.h"
 #include "control/route.h"
 
@@ -18,8 +17,8 @@ struct api_incoming {
 };
 
 /* [waits] Answers it; `reply` is initialised, and always filled. */
-void api_answer(struct control *control, struct server *server, const struct config *config,
-                struct rate *rate, const struct api_incoming *incoming, struct reply *reply);
+void api_answer(struct control *control, struct server *server, struct rate *rate,
+                const struct api_incoming *incoming, struct reply *reply);
 
 /* How large a body may be, for the row that the target leads to: known before anybody is. */
 size_t api_body_max(struct str method, struct str target);

@@ -110,11 +110,26 @@ forget(struct kept_token *k)
     *k = (struct kept_token){0};
 }
 
+static struct buf client_secret = {.max = 4096}; /* NUL-terminated; "": a public client */
+
+enum err
+login_prepare(const struct config *config)
+{
+    enum err e = OK;
+
+    buf_free_secret(&client_secret);
+    if (config->console.client_secret.source != SECRET_NONE)
+        e = config_read_secret(&config->console.client_secret, &client_secret);
+    buf_put_u8(&client_secret, '\0');
+    return e != OK ? e : buf_ok(&client_secret);
+}
+
 void
-login_forget_tokens(void)
+login_forget(void)
 {
     for (size_t i = 0; i < TOKENS_KEPT; i++)
         forget(&kept[i]);
+    buf_free_secret(&client_secret);
 }
 
 static struct kept_token *
@@ -530,7 +545,6 @@ static enum err
 give_code_for_token(struct api_request *q, struct talk *t, const struct begun *begun)
 {
     struct str code = http_query_get(&q->query, "code"), uri;
-    struct buf secret = buf_make(4096);
     char *texts[4];
     enum err e;
 
@@ -538,29 +552,21 @@ give_code_for_token(struct api_request *q, struct talk *t, const struct begun *b
         return fail(ERR_INVALID, "the identity provider gave no code");
     if ((e = redirect_uri(q, &uri)) != OK)
         return e;
-    if (q->config->console.client_secret.source != SECRET_NONE &&
-        (e = config_read_secret(&q->config->console.client_secret, &secret)) != OK) {
-        buf_free_secret(&secret);
-        return e;
-    }
     texts[0] = arena_text(q->arena, q->config->console.client_id);
     texts[1] = arena_text(q->arena, uri);
     texts[2] = arena_text(q->arena, code);
     texts[3] = arena_text(q->arena, begun->verifier);
-    buf_put_u8(&secret, '\0');
     t->exchange = (struct oidc_exchange){.issuer = t->issuer,
                                          .ca = t->ca,
                                          .client_id = texts[0],
-                                         .client_secret = secret.ptr,
+                                         .client_secret = client_secret.ptr,
                                          .redirect_uri = texts[1],
                                          .code = texts[2],
                                          .verifier = texts[3]};
-    if (texts[0] == NULL || texts[1] == NULL || texts[2] == NULL || texts[3] == NULL ||
-        buf_ok(&secret) != OK)
+    if (texts[0] == NULL || texts[1] == NULL || texts[2] == NULL || texts[3] == NULL)
         e = fail(ERR_NOMEM, "no memory for a login");
     else if ((e = fiber_offload(give_code, t)) == OK)
         e = t->e;
-    buf_free_secret(&secret);
     return e;
 }
 

@@ -29,8 +29,11 @@ bool login_has_role(const struct api_person *person, enum api_role role);
 /* A token that acts for somebody else: its subject is not who holds it. */
 bool login_is_delegated(const struct api_person *person);
 
-/* Forgets tokens that were good: for a new configuration. */
-void login_forget_tokens(void);
+/* Reads the client's secret, before the sandbox is entered. ERR_NOT_FOUND, ERR_IO, ERR_LIMIT. */
+enum err login_prepare(const struct config *config);
+
+/* Forgets the secret, and tokens that were good. */
+void login_forget(void);
 
 /* The handlers. */
 enum err login_begin(struct api_request *q);      /* GET /login */

@@ -17,7 +17,9 @@ reply_init(struct reply *r)
                         .body = buf_make(REPLY_BYTES_MAX),
                         .fd = -1,
                         .location = buf_make(HEADER_BYTES_MAX),
-                        .filename = buf_make(HEADER_BYTES_MAX)};
+                        .filename = buf_make(HEADER_BYTES_MAX),
+                        .etag = buf_make(HEADER_BYTES_MAX),
+                        .asset_type = buf_make(HEADER_BYTES_MAX)};
     for (size_t i = 0; i < REPLY_COOKIES_MAX; i++)
         r->cookies[i] = buf_make(HEADER_BYTES_MAX);
 }
@@ -28,6 +30,8 @@ reply_free(struct reply *r)
     buf_free_secret(&r->body); /* may hold rows, or a CSRF token */
     buf_free(&r->location);
     buf_free(&r->filename);
+    buf_free(&r->etag);
+    buf_free(&r->asset_type);
     for (size_t i = 0; i < REPLY_COOKIES_MAX; i++)
         buf_free_secret(&r->cookies[i]);
     if (r->fd >= 0)
@@ -91,6 +95,8 @@ put_problem(struct reply *r, unsigned status, const char *detail)
     r->asset = (struct str){NULL, 0};
     buf_reset(&r->location);
     buf_reset(&r->filename);
+    buf_reset(&r->etag);
+    buf_reset(&r->asset_type);
     j = reply_json(r, status);
     r->type = "application/problem+json";
     json_open(&j, '{');

@@ -18,13 +18,13 @@ struct reply {
     struct event_queue *stream; /* server-sent events; the reply holds the reader's end */
     struct buf location;        /* 302 */
     struct buf cookies[REPLY_COOKIES_MAX]; /* Set-Cookie lines */
-    struct buf filename;    /* Content-Disposition: attachment; plain characters only */
-    const char *etag;       /* of an asset */
-    const char *encoding;   /* Content-Encoding of an asset */
-    bool immutable;         /* an asset whose name changes with its contents */
-    unsigned retry_seconds; /* Retry-After */
-    const char *challenge;  /* WWW-Authenticate */
-    const char *allow;      /* Allow, of a 405 */
+    struct buf filename;         /* Content-Disposition: attachment; plain characters only */
+    struct buf etag, asset_type; /* of an asset */
+    const char *encoding;        /* Content-Encoding of an asset */
+    bool immutable;              /* an asset whose name changes with its contents */
+    unsigned retry_seconds;      /* Retry-After */
+    const char *challenge;       /* WWW-Authenticate */
+    const char *allow;           /* Allow, of a 405 */
 };
 
 /* An empty answer of 204. */

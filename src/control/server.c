@@ -200,10 +200,8 @@ work(void *arg)
 {
     struct exchange *x = arg;
     struct server *s = x->connection->server;
-    struct control_edition *edition = control_edition_hold(s->control->edition);
 
-    api_answer(s->control, s, edition->config, s->rate, &x->incoming, &x->reply);
-    control_edition_release(edition);
+    api_answer(s->control, s, s->rate, &x->incoming, &x->reply);
     x->state = EXCHANGE_READY;
     s->working--;
     fiber_condition_signal(&s->changed);
@@ -216,8 +214,8 @@ begin_work(struct exchange *x)
     struct server *s = x->connection->server;
 
     x->incoming.body = buf_str(&x->body);
-    if (s->closing || s->control->edition == NULL) {
-        err_ignore(reply_problem(&x->reply, 503, "the gateway is starting or stopping"));
+    if (s->closing) {
+        err_ignore(reply_problem(&x->reply, 503, "the gateway is stopping"));
         return send_answer(x);
     }
     if (fiber_start("request", work, x, NULL) != OK) {
@@ -629,17 +627,23 @@ choose_http(SSL *ssl, const unsigned char **out, unsigned char *out_len,
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+/* The chain is read now, because the sandbox comes; a key that changes comes with a reload, and
+ * that with another process. */
 static enum err
 make_tls(const struct control *control, SSL_CTX **out)
 {
+    const struct config_secret file = {SECRET_FILE, control->config->tls_certificate};
+    struct buf chain = buf_make(CERTIFICATE_BYTES_MAX);
     enum err e;
 
-    if (control->edition == NULL || control->edition->certificate.len == 0)
+    if (file.value.len == 0)
         return fail(ERR_INVALID, "the console needs TLS: set tls.certificate and tls.key");
-    if ((e = tls_server_context(buf_str(&control->edition->certificate), out)) != OK)
-        return e;
-    SSL_CTX_set_alpn_select_cb(*out, choose_http, NULL);
-    return OK;
+    if ((e = config_read_secret(&file, &chain)) == OK)
+        e = tls_server_context(buf_str(&chain), out);
+    buf_free(&chain);
+    if (e == OK)
+        SSL_CTX_set_alpn_select_cb(*out, choose_http, NULL);
+    return e;
 }
 
 static void
@@ -667,7 +671,7 @@ start_http(struct server *s)
 }
 
 static enum err
-start(struct server *s)
+prepare(struct server *s)
 {
     enum err e;
 
@@ -676,8 +680,15 @@ start(struct server *s)
     if ((s->rate = rate_new()) == NULL || (s->events = events_new()) == NULL ||
         (s->watch = watch_new(s->control)) == NULL)
         return fail(ERR_NOMEM, "no memory for the console's server");
-    if ((e = control_listen(s->control, on_change, s)) != OK ||
-        (e = fiber_start("console http", poll_http, s, &s->polling)) != OK ||
+    return control_listen(s->control, on_change, s);
+}
+
+enum err
+server_start(struct server *s)
+{
+    enum err e;
+
+    if ((e = fiber_start("console http", poll_http, s, &s->polling)) != OK ||
         (e = fiber_start("console events", beat, s, &s->beating)) != OK)
         return e;
     return fiber_start("console accept", accept_clients, s, &s->accepting);
@@ -695,25 +706,11 @@ server_open(struct control *control, int fd, struct server **out)
     }
     s->control = control;
     s->fd = fd;
-    if ((e = start(s)) != OK) {
+    if ((e = login_prepare(control->config)) != OK || (e = prepare(s)) != OK) {
         server_close(s);
         return e;
     }
     *out = s;
-    return OK;
-}
-
-enum err
-server_reconfigure(struct server *s)
-{
-    SSL_CTX *next;
-    enum err e;
-
-    if ((e = make_tls(s->control, &next)) != OK)
-        return e;
-    SSL_CTX_free(s->tls); /* connections hold their own reference */
-    s->tls = next;
-    login_forget_tokens();
     return OK;
 }
 
@@ -755,7 +752,7 @@ server_close(struct server *s)
     rate_free(s->rate);
     if (s->fd >= 0)
         close(s->fd);
-    login_forget_tokens();
+    login_forget();
     free(s);
 }
 

@@ -23,14 +23,13 @@ enum {
     SERVER_WRITE_MS = 20 * 1000,   /* for a client to take what it is sent */
 };
 
-/* Serves on the listening socket `fd`, which it adopts, from fibers that it starts: to be called
- * from a fiber, with an edition in force. tls_set_signer() must have been called. `*out` is the
- * caller's. ERR_INVALID (no certificate), ERR_TLS, ERR_NOMEM, ERR_IO. */
+/* A server for the listening socket `fd`, which it adopts. Reads what files it needs (certificate,
+ * client secret), so it comes before the sandbox. tls_set_signer() must have been called. `*out` is
+ * the caller's. ERR_INVALID (no certificate), ERR_NOT_FOUND, ERR_TLS, ERR_NOMEM, ERR_IO. */
 enum err server_open(struct control *control, int fd, struct server **out);
 
-/* Another edition is in force: handshakes from now on present its certificate. On failure the old
- * one is presented. */
-enum err server_reconfigure(struct server *s);
+/* Begins to serve, by fibers that it starts. ERR_NOMEM, ERR_LIMIT. */
+enum err server_start(struct server *s);
 
 /* [waits] Ends every connection. NULL is allowed. */
 void server_close(struct server *s);
