@@ -15,6 +15,7 @@
 #include "control/live.h"
 #include "control/notify.h"
 #include "control/search_live.h"
+#include "control/server.h"
 #include "net/tls.h"
 #include "store/session_index.h"
 #include "store/store.h"
@@ -346,6 +347,20 @@ name_node(struct control *c, struct str own_folder)
     return e;
 }
 
+/* The console and the API, if there is a socket for them. */
+static enum err
+open_server(struct control *c)
+{
+    int fd = c->console;
+
+    if (fd < 0)
+        return OK;
+    tls_prepare();
+    tls_set_signer(true, control_sign, c);
+    c->console = -1; /* the server's from now on */
+    return server_open(c, fd, &c->server);
+}
+
 /* Everything that takes files, before they are given up. */
 static enum err
 open_all(struct control *c)
@@ -359,8 +374,8 @@ open_all(struct control *c)
                                       STR("the gateway was restarted"))) != OK ||
         (e = open_approvals(c)) != OK || (e = notify_new(c->config, c->db, &c->notify)) != OK)
         return e;
-    tls_prepare();
-    tls_set_signer(true, control_sign, c);
+    if ((e = open_server(c)) != OK)
+        return e;
     return confine_enter(c, folder);
 }
 
@@ -374,7 +389,9 @@ start_all(struct control *c)
         (e = notify_start(c->notify)) != OK)
         return e;
     c->recent = search_live_recent;
-    return control_listen(c, wake_notify, c);
+    if ((e = control_listen(c, wake_notify, c)) != OK)
+        return e;
+    return c->server == NULL ? OK : server_start(c->server);
 }
 
 /* Tells the supervisor whether we run; if not, we end. */
