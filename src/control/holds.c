@@ -216,7 +216,8 @@ is_complete(const struct incoming *in)
 /* --- asking --------------------------------------------------------------------------------- */
 
 /* Whether the frame is what the HOLD says of it; and that its digest is our own of it, so that what
- * approvers see is what their approval is bound to. */
+ * approvers see is what their approval is bound to. Its rule is the first of those that ask for an
+ * approval; the HOLD's is the one that asks now. */
 static enum err
 check_frame(const struct incoming *in, struct record *r)
 {
@@ -233,7 +234,7 @@ check_frame(const struct incoming *in, struct record *r)
         e = fail(ERR_PROTOCOL, "a held command whose record is not one");
     if (e == OK &&
         (r->kind != RECORD_INTENT || r->intent.command != in->command ||
-         r->intent.verdict != VERDICT_STEP_UP || !str_equal(r->intent.rule, buf_str(&in->rule)) ||
+         r->intent.verdict != VERDICT_STEP_UP ||
          !str_equal(r->intent.policy_hash, buf_str(&in->policy_hash))))
         e = fail(ERR_PROTOCOL, "a held command whose record says something else");
     if (e == OK && (e = record_command(r, arena, &command)) == OK &&
@@ -253,6 +254,7 @@ describe_session(const struct live_session *s, struct approvals_session *out)
         .subject = s->subject,
         .token_id = s->token_id,
         .task = s->task,
+        .email = s->email,
         .chain = s->chain,
         .resource = s->resource,
         .protocol = s->protocol,
@@ -412,7 +414,7 @@ serve(void *arg)
 }
 
 void
-holds_end(struct control *c, struct live_session *s)
+holds_session_over(struct control *c, struct live_session *s)
 {
     struct hold_channel *h = s->channel;
 
@@ -437,7 +439,7 @@ holds_begin(struct control *c, uint64_t session, int channel)
         close(channel);
         return;
     }
-    holds_end(c, s);
+    holds_session_over(c, s);
     *h = (struct hold_channel){.control = c, .session = session, .channel = channel};
     if (fiber_start("hold", serve, h, NULL) != OK) {
         close(channel);

@@ -22,7 +22,7 @@ struct hold_channel;
 void holds_begin(struct control *c, uint64_t session, int channel);
 
 /* Ends the channel of a session that is over: what it holds is withdrawn. */
-void holds_end(struct control *c, struct live_session *session);
+void holds_session_over(struct control *c, struct live_session *session);
 
 /* The engine's hook: tells the session that waits. Must not wait. */
 void holds_decided(struct control *c, const struct approvals_answer *answer);

@@ -32,6 +32,10 @@ void request_json_format(struct str text, struct buf *out);
  * string, number, comment, operator, space, other. */
 void request_json_tokens(struct json *j, struct str text);
 
+/* A session's preview, which is not trusted, as the JSON object that is kept: read, and written
+ * anew. What is not one, or too large, becomes {"kind":"none","error":…}; nothing stays nothing. */
+void request_json_check_preview(struct str preview, struct buf *out);
+
 struct risk_facts {
     struct record *intent;                  /* read; NULL for access */
     const struct config_resource *resource; /* NULL: not known */

@@ -74,10 +74,10 @@ struct token_request {
     struct str subject;
     struct str_list groups;
     struct str_list resources;
+    unsigned ttl_seconds;
     struct str_list actors; /* who acts for the subject, in the order of `principal.chain` */
     struct str task;        /* may be empty */
     bool one_use;           /* accepted once */
-    unsigned ttl_seconds;
 };
 enum err identity_issue(struct identity *id, const struct token_request *request, struct buf *token,
                         struct buf *token_id);

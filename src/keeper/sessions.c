@@ -257,6 +257,7 @@ describe(const struct keeper_session *s,
         .source = str_from(source_text(&s->source, source)),
         .protocol = s->protocol,
         .opened_us = (uint64_t)s->opened_us,
+        .email = s->principal.email,
     };
     enum err e;
 
@@ -289,6 +290,8 @@ add_protection(struct keeper_session *s, struct target_files *files, struct ipc_
         return e;
     files->n++;
     granted->flags |= IPC_GRANT_PROTECTION;
+    if (s->target.edition->config->recordings.directory.len > 0)
+        granted->flags |= IPC_GRANT_RECORD;
     return OK;
 }
 

@@ -132,7 +132,8 @@ grants_list(struct db *db, const struct grant_filter *f, struct arena *arena,
     int64_t ends_after = f->live ? f->now_us : INT64_MIN;
     int64_t revoked = f->live ? 0 : INT64_MAX;
     enum err e = db_exec(db,
-                         "SELECT " COLUMNS " FROM grants WHERE kind = 2 AND ($1 = '' OR subject = $1)"
+                         "SELECT " COLUMNS
+                         " FROM grants WHERE kind = 2 AND ($1 = '' OR subject = $1)"
                          " AND ($2 = '' OR issuer = $2) AND created_us < $3 AND expires_us > $4"
                          " AND revoked_us <= $5 ORDER BY created_us DESC, id LIMIT $6",
                          DB_PARAMS(db_text(f->subject), db_text(f->issuer), db_int(before),
@@ -164,6 +165,15 @@ grants_revoke(struct db *db, struct str id, int64_t now_us, struct str by, struc
                       "UPDATE grants SET revoked_us = $2, revoked_by = $3, revoked_reason = $4"
                       " WHERE id = $1 AND revoked_us = 0 AND expires_us > $2",
                       DB_PARAMS(db_text(id), db_int(now_us), db_text(by), db_text(reason)));
+}
+
+enum err
+grants_close(struct db *db, struct str id, int64_t now_us)
+{
+    return db_exec(db,
+                   "UPDATE grants SET revoked_us = $2, revoked_reason = 'expired' WHERE id = $1"
+                   " AND revoked_us = 0",
+                   DB_PARAMS(db_text(id), db_int(now_us)), NULL, NULL, NULL);
 }
 
 enum err

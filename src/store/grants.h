@@ -19,7 +19,7 @@ struct grant {
     struct str resource, rule, policy_hash;
     struct str by, reason; /* who approved, and the words of the request for access */
     int64_t created_us, expires_us, revoked_us;
-    struct str revoked_by, revoked_reason;
+    struct str revoked_by, revoked_reason; /* revoked by nobody: expired */
 };
 
 struct grant_list {
@@ -56,6 +56,8 @@ enum err grants_revoked(struct db *db, int64_t now_us, struct arena *arena, stru
 /* ERR_NOT_FOUND if it is revoked or expired already. */
 enum err grants_revoke(struct db *db, struct str id, int64_t now_us, struct str by,
                        struct str reason);
+/* It has expired, whatever the wall clock will say. OK also if it is over already. */
+enum err grants_close(struct db *db, struct str id, int64_t now_us);
 /* Those that ended by `before_us`. */
 enum err grants_prune(struct db *db, int64_t before_us, unsigned max, uint64_t *removed);
 

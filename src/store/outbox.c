@@ -48,12 +48,12 @@ static enum err
 claim(struct db *db, struct outbox_entry *entry, int64_t now_us, int64_t until_us, bool *mine)
 {
     uint64_t changed = 0;
-    enum err e = db_exec(db,
-                         "UPDATE outbox SET attempts = attempts + 1, next_us = $3 WHERE id = $1"
-                         " AND attempts = $2 AND state = 0 AND next_us <= $4",
-                         DB_PARAMS(db_text(entry->id), db_int(entry->attempts), db_int(until_us),
-                                   db_int(now_us)),
-                         NULL, NULL, &changed);
+    enum err e = db_exec(
+        db,
+        "UPDATE outbox SET attempts = attempts + 1, next_us = $3 WHERE id = $1"
+        " AND attempts = $2 AND state = 0 AND next_us <= $4",
+        DB_PARAMS(db_text(entry->id), db_int(entry->attempts), db_int(until_us), db_int(now_us)),
+        NULL, NULL, &changed);
 
     *mine = changed == 1;
     entry->attempts++;
@@ -71,13 +71,13 @@ outbox_claim(struct db *db, int64_t now_us, int64_t lease_us, unsigned limit, st
                             .max = STORE_LIST_MAX};
     struct outbox_entry *entries;
     size_t n = 0;
-    enum err e = db_exec(db,
-                         "SELECT id, channel, event, request, payload, error, attempts, created_us,"
-                         " next_us FROM outbox WHERE state = 0 AND next_us <= $1"
-                         " ORDER BY next_us, id LIMIT $2",
-                         DB_PARAMS(db_int(now_us),
-                                   db_int(limit > STORE_LIST_MAX ? STORE_LIST_MAX : limit)),
-                         row_list_add, &list, NULL);
+    enum err e =
+        db_exec(db,
+                "SELECT id, channel, event, request, payload, error, attempts, created_us,"
+                " next_us FROM outbox WHERE state = 0 AND next_us <= $1"
+                " ORDER BY next_us, id LIMIT $2",
+                DB_PARAMS(db_int(now_us), db_int(limit > STORE_LIST_MAX ? STORE_LIST_MAX : limit)),
+                row_list_add, &list, NULL);
 
     entries = (struct outbox_entry *)(void *)list.items;
     for (size_t i = 0; e == OK && i < list.n; i++) {
@@ -93,11 +93,11 @@ outbox_claim(struct db *db, int64_t now_us, int64_t lease_us, unsigned limit, st
 static enum err
 end(struct db *db, struct str id, int64_t attempts, int64_t state, int64_t now_us, struct str error)
 {
-    return row_change(db, "the notification is another's now",
-                      "UPDATE outbox SET state = $3, ended_us = $4, error = $5 WHERE id = $1"
-                      " AND attempts = $2 AND state = 0",
-                      DB_PARAMS(db_text(id), db_int(attempts), db_int(state), db_int(now_us),
-                                db_text(error)));
+    return row_change(
+        db, "the notification is another's now",
+        "UPDATE outbox SET state = $3, ended_us = $4, error = $5 WHERE id = $1"
+        " AND attempts = $2 AND state = 0",
+        DB_PARAMS(db_text(id), db_int(attempts), db_int(state), db_int(now_us), db_text(error)));
 }
 
 enum err

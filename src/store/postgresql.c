@@ -17,8 +17,8 @@ enum {
     OID_INT8 = 20,
     OID_TEXT = 25,
     SERVER_MIN = 140000,
-    GRACE_MS = 500,        /* beyond the server's own statement_timeout */
-    REST_MS = 500,         /* after a failed attempt to connect, calls fail at once */
+    GRACE_MS = 500, /* beyond the server's own statement_timeout */
+    REST_MS = 500,  /* after a failed attempt to connect, calls fail at once */
     XID_MAX = 24,
     MIGRATION_LOCK = 0x62756c6b, /* any number; the same in every program that shares the store */
 };
@@ -214,7 +214,7 @@ start_connection(struct postgresql *p)
                           "application_name",
                           p->password == NULL ? NULL : "password",
                           NULL};
-    const char *values[] = {"read-write", p->connection, "2",    "5",         "2", "2",
+    const char *values[] = {"read-write", p->connection, "2",        "5",         "2", "2",
                             "2000",       "UTF8",        "bulkhead", p->password, NULL};
 
     return PQconnectdbParams(keys, values, 1);
@@ -360,8 +360,8 @@ send_and_receive(struct postgresql *p, const char *sql, bool keep, const struct 
     if (keep)
         sent = PQsendQueryPrepared(p->link, name, (int)n, w->values, w->lengths, w->formats, 1);
     else
-        sent = PQsendQueryParams(p->link, sql, (int)n, w->types, w->values, w->lengths, w->formats,
-                                 1);
+        sent =
+            PQsendQueryParams(p->link, sql, (int)n, w->types, w->values, w->lengths, w->formats, 1);
     if (sent == 0)
         return lost(p, "PostgreSQL");
     if ((e = receive(p, out)) != OK)

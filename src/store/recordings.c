@@ -97,11 +97,11 @@ recordings_set_uploaded(struct db *db, uint64_t session, struct str path, int64_
     char id[17];
 
     store_session_text(session, id);
-    return row_change(db, "there is no such recording",
-                      "UPDATE recordings SET uploaded_us = $3, is_local = $4 WHERE session = $1"
-                      " AND path = $2",
-                      DB_PARAMS(db_text(str_from(id)), db_text(path), db_int(at_us),
-                                db_int(local)));
+    return row_change(
+        db, "there is no such recording",
+        "UPDATE recordings SET uploaded_us = $3, is_local = $4 WHERE session = $1"
+        " AND path = $2",
+        DB_PARAMS(db_text(str_from(id)), db_text(path), db_int(at_us), db_int(local)));
 }
 
 enum err
@@ -110,14 +110,14 @@ recordings_due(struct db *db, int64_t now_us, unsigned limit, struct arena *aren
 {
     struct row_list list = recordings_in(arena);
 
-    return give(db_exec(db,
-                        "SELECT " COLUMNS " FROM recordings WHERE ended_us <> 0"
-                        " AND retain_until_us <= $1 AND legal_hold = 0"
-                        " ORDER BY retain_until_us LIMIT $2",
-                        DB_PARAMS(db_int(now_us),
-                                  db_int(limit > STORE_LIST_MAX ? STORE_LIST_MAX : limit)),
-                        row_list_add, &list, NULL),
-                &list, out);
+    return give(
+        db_exec(db,
+                "SELECT " COLUMNS " FROM recordings WHERE ended_us <> 0"
+                " AND retain_until_us <= $1 AND legal_hold = 0"
+                " ORDER BY retain_until_us LIMIT $2",
+                DB_PARAMS(db_int(now_us), db_int(limit > STORE_LIST_MAX ? STORE_LIST_MAX : limit)),
+                row_list_add, &list, NULL),
+        &list, out);
 }
 
 enum err
@@ -125,13 +125,12 @@ recordings_to_upload(struct db *db, unsigned limit, struct arena *arena, struct 
 {
     struct row_list list = recordings_in(arena);
 
-    return give(
-        db_exec(db,
-                "SELECT " COLUMNS " FROM recordings WHERE uploaded_us = 0 AND ended_us <> 0"
-                " ORDER BY ended_us LIMIT $1",
-                DB_PARAMS(db_int(limit > STORE_LIST_MAX ? STORE_LIST_MAX : limit)), row_list_add,
-                &list, NULL),
-        &list, out);
+    return give(db_exec(db,
+                        "SELECT " COLUMNS " FROM recordings WHERE uploaded_us = 0 AND ended_us <> 0"
+                        " ORDER BY ended_us LIMIT $1",
+                        DB_PARAMS(db_int(limit > STORE_LIST_MAX ? STORE_LIST_MAX : limit)),
+                        row_list_add, &list, NULL),
+                &list, out);
 }
 
 enum err

@@ -21,9 +21,7 @@ request_state_name(enum request_state state)
 const char *
 decision_verdict_name(enum decision_verdict verdict)
 {
-    return verdict == DECISION_APPROVE  ? "approve"
-           : verdict == DECISION_DENY   ? "deny"
-                                        : "override";
+    return verdict == DECISION_APPROVE ? "approve" : verdict == DECISION_DENY ? "deny" : "override";
 }
 
 /* In the order of read_brief() and put_params(). */
@@ -274,19 +272,16 @@ requests_list(struct db *db, const struct request_filter *f, struct arena *arena
     int64_t low = f->state == REQUESTS_DECIDED ? REQUEST_PENDING + 1 : REQUEST_PENDING;
     int64_t high = f->state == REQUESTS_PENDING ? REQUEST_PENDING : REQUEST_STATE_COUNT;
     int64_t before = f->before_us == 0 ? INT64_MAX : f->before_us;
-    struct row_list list = {.arena = arena,
-                            .read = read_brief,
-                            .size = sizeof(struct request),
-                            .max = STORE_LIST_MAX};
-    enum err e = db_exec(
-        db,
-        "SELECT " COLUMNS " FROM requests WHERE state >= $1 AND state <= $2"
-        " AND (created_us < $3 OR (created_us = $3 AND id < $4))"
-        " AND ($5 = '' OR session = $5) AND ($6 = '' OR subject = $6)"
-        " ORDER BY created_us DESC, id DESC LIMIT $7",
-        DB_PARAMS(db_int(low), db_int(high), db_int(before), db_text(f->before_id),
-                  db_text(f->session), db_text(f->subject), db_int(limit)),
-        row_list_add, &list, NULL);
+    struct row_list list = {
+        .arena = arena, .read = read_brief, .size = sizeof(struct request), .max = STORE_LIST_MAX};
+    enum err e = db_exec(db,
+                         "SELECT " COLUMNS " FROM requests WHERE state >= $1 AND state <= $2"
+                         " AND (created_us < $3 OR (created_us = $3 AND id < $4))"
+                         " AND ($5 = '' OR session = $5) AND ($6 = '' OR subject = $6)"
+                         " ORDER BY created_us DESC, id DESC LIMIT $7",
+                         DB_PARAMS(db_int(low), db_int(high), db_int(before), db_text(f->before_id),
+                                   db_text(f->session), db_text(f->subject), db_int(limit)),
+                         row_list_add, &list, NULL);
 
     *out = (struct request_list){(const struct request *)(void *)list.items, list.n};
     return e;
@@ -321,12 +316,12 @@ enum err
 requests_end(struct db *db, struct str id, enum request_state state, int64_t now_us, struct str by,
              struct str text)
 {
-    return row_change(db, "the request is not pending any more",
-                      "UPDATE requests SET state = $2, decided_us = $3, decided_by = $4,"
-                      " decided_text = $5, waiting = 0, version = version + 1"
-                      " WHERE id = $1 AND state = 0",
-                      DB_PARAMS(db_text(id), db_int(state), db_int(now_us), db_text(by),
-                                db_text(text)));
+    return row_change(
+        db, "the request is not pending any more",
+        "UPDATE requests SET state = $2, decided_us = $3, decided_by = $4,"
+        " decided_text = $5, waiting = 0, version = version + 1"
+        " WHERE id = $1 AND state = 0",
+        DB_PARAMS(db_text(id), db_int(state), db_int(now_us), db_text(by), db_text(text)));
 }
 
 enum err
@@ -412,12 +407,12 @@ requests_count_before(struct db *db, struct str issuer, struct str subject, stru
                       struct str resource, uint64_t *out)
 {
     int64_t n = 0;
-    enum err e = db_exec(db,
-                         "SELECT COUNT(*) FROM requests WHERE issuer = $1 AND subject = $2"
-                         " AND rule = $3 AND resource = $4",
-                         DB_PARAMS(db_text(issuer), db_text(subject), db_text(rule),
-                                   db_text(resource)),
-                         row_number, &n, NULL);
+    enum err e =
+        db_exec(db,
+                "SELECT COUNT(*) FROM requests WHERE issuer = $1 AND subject = $2"
+                " AND rule = $3 AND resource = $4",
+                DB_PARAMS(db_text(issuer), db_text(subject), db_text(rule), db_text(resource)),
+                row_number, &n, NULL);
 
     return count(e, n, out);
 }
@@ -426,8 +421,8 @@ enum err
 requests_count_pending(struct db *db, uint64_t *out)
 {
     int64_t n = 0;
-    enum err e = db_exec(db, "SELECT COUNT(*) FROM requests WHERE state = 0", NULL, 0, row_number,
-                         &n, NULL);
+    enum err e =
+        db_exec(db, "SELECT COUNT(*) FROM requests WHERE state = 0", NULL, 0, row_number, &n, NULL);
 
     return count(e, n, out);
 }

@@ -37,8 +37,8 @@ enum err row_number(void *arg, const struct db_row *row);
 enum err row_put_list(struct arena *arena, struct str_list list, struct db_param *out);
 
 /* A statement that must change a row: ERR_NOT_FOUND with `what` if it did not. */
-enum err row_change(struct db *db, const char *what, const char *sql,
-                    const struct db_param *params, size_t n);
+enum err row_change(struct db *db, const char *what, const char *sql, const struct db_param *params,
+                    size_t n);
 
 /* Runs fn(db, arg) in a transaction, or as part of the one that there is. */
 enum err row_together(struct db *db, enum err (*fn)(struct db *db, void *arg), void *arg);

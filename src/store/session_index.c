@@ -122,12 +122,12 @@ session_index_count(struct db *db, uint64_t session, uint64_t commands, uint64_t
     char id[17];
 
     store_session_text(session, id);
-    return db_exec(db,
-                   "UPDATE sessions SET commands = $2, refused = $3, delivered = $4"
-                   " WHERE session = $1",
-                   DB_PARAMS(db_text(str_from(id)), db_count(commands), db_count(refused),
-                             db_count(rows)),
-                   NULL, NULL, NULL);
+    return db_exec(
+        db,
+        "UPDATE sessions SET commands = $2, refused = $3, delivered = $4"
+        " WHERE session = $1",
+        DB_PARAMS(db_text(str_from(id)), db_count(commands), db_count(refused), db_count(rows)),
+        NULL, NULL, NULL);
 }
 
 enum err

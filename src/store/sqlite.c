@@ -84,7 +84,7 @@ prepare(struct sqlite *s, const char *sql, bool keep, sqlite3_stmt **out)
 static enum err
 bind_param(struct sqlite *s, sqlite3_stmt *statement, size_t number, const struct db_param *p)
 {
-    char name[8];
+    char name[24];
     int at, code;
 
     (void)snprintf(name, sizeof(name), "$%zu", number);
@@ -250,9 +250,9 @@ static enum err
 set_up(struct sqlite *s)
 {
     static const char *const pragmas[] = {
-        "PRAGMA synchronous = FULL",        "PRAGMA foreign_keys = ON",
-        "PRAGMA trusted_schema = OFF",      "PRAGMA cell_size_check = ON",
-        "PRAGMA temp_store = MEMORY",       "PRAGMA journal_size_limit = 16777216",
+        "PRAGMA synchronous = FULL",   "PRAGMA foreign_keys = ON",
+        "PRAGMA trusted_schema = OFF", "PRAGMA cell_size_check = ON",
+        "PRAGMA temp_store = MEMORY",  "PRAGMA journal_size_limit = 16777216",
     };
     bool wal = false;
     enum err e;

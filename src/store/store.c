@@ -137,7 +137,8 @@ read_items(const json_t *array, struct arena *arena, struct str_list *out)
 
         if (!json_is_string(item))
             return fail(ERR_INVALID, "the store holds a list that is not one");
-        items[i] = arena_str(arena, (struct str){json_string_value(item), json_string_length(item)});
+        items[i] =
+            arena_str(arena, (struct str){json_string_value(item), json_string_length(item)});
         if (items[i].ptr == NULL)
             return fail(ERR_NOMEM, "no memory");
     }

@@ -14,9 +14,9 @@
 #include "store/db.h"
 
 enum {
-    STORE_ID_BYTES = 16,    /* of an id: lower-case base32, 80 random bits */
-    STORE_LIST_MAX = 500,   /* rows of one list */
-    STORE_CHAIN_MAX = 16,   /* principals in a chain */
+    STORE_ID_BYTES = 16,     /* of an id: lower-case base32, 80 random bits */
+    STORE_LIST_MAX = 500,    /* rows of one list */
+    STORE_CHAIN_MAX = 16,    /* principals in a chain */
     STORE_GROUPS_MAX = 4096, /* of a person */
 };
 
