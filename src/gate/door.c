@@ -13,6 +13,7 @@
 #include "gate/gate_open.h"
 #include "gate/keeper_link.h"
 #include "gate/ledger_link.h"
+#include "gate/recorder.h"
 #include "ipc/record.h"
 #include "net/tls.h"
 
@@ -307,6 +308,7 @@ free_private(struct door *d)
     struct door_private *p = d->private;
 
     keeper_link_close(p->keeper);
+    recorder_close(d->recorder); /* before what it writes through */
     control_link_close(p->control);
     ledger_link_close(p->ledger);
     gate_close(d->gate);
@@ -433,6 +435,9 @@ take_grant(struct door *d, struct ipc_packet *packet, struct grant *grant)
         return fail(ERR_PROTOCOL, "a second grant");
     if ((granted->flags & IPC_GRANT_PROTECTION) == 0)
         return fail(ERR_PROTOCOL, "a grant without what the resource protects");
+    if ((granted->flags & IPC_GRANT_RECORD) != 0 &&
+        (e = recorder_open(d->private->ledger, &d->recorder)) != OK)
+        return e;
     if ((e = take_target(d->private, packet, grant, &next)) != OK ||
         (e = take_rules(packet, 1, next, &rules)) != OK)
         return e;

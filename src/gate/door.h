@@ -28,6 +28,7 @@ struct door {
     int64_t handshake_deadline_ms; /* all of start-up, authentication included */
     size_t handshake_bytes_max;    /* all that a client may send before it is authenticated */
     struct gate *gate;             /* NULL before door_authenticate() */
+    struct recorder *recorder;     /* NULL: before that, or sessions are not recorded */
     struct door_private *private;
 };
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -146,4 +147,17 @@ ledger_link_flush_soon(struct ledger_link *l)
 {
     if (l->flush_at_ms == FIBER_FOREVER && l->frames.len > 0)
         l->flush_at_ms = clock_monotonic_ms() + LATER_MS;
+}
+
+uint64_t
+ledger_link_backlog(const struct ledger_link *l)
+{
+    enum { BLOCK_BYTES = 512 }; /* of st_blocks, whatever the file system's are */
+    struct stat st;
+    uint64_t held;
+
+    if (fstat(l->spool, &st) != 0)
+        return 0;
+    held = (uint64_t)st.st_blocks * BLOCK_BYTES;
+    return held < (uint64_t)st.st_size ? held : (uint64_t)st.st_size;
 }

@@ -27,4 +27,8 @@ enum err ledger_link_flush(struct ledger_link *l);
  * saves a system call where a command's outcome is followed by the next intent. */
 void ledger_link_flush_soon(struct ledger_link *l);
 
+/* About how many bytes of the spool the ledger has not read yet: those whose disk space it has not
+ * given back. Far too many where the file system cannot give space back. */
+uint64_t ledger_link_backlog(const struct ledger_link *l);
+
 #endif

@@ -280,6 +280,7 @@ enum ipc_grant_flag {
     IPC_GRANT_CERTIFICATE = 2, /* and then one of the client certificate */
     IPC_GRANT_LOCAL = 4,       /* the target is a Unix socket */
     IPC_GRANT_PROTECTION = 8,  /* and then one of what the resource protects: always */
+    IPC_GRANT_RECORD = 16,     /* sessions are recorded */
 };
 
 /* Values of IPC_PEER.service, and the processes' names in logs. */

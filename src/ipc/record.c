@@ -309,6 +309,153 @@ read_note(struct cursor *c, struct record *out)
     return true;
 }
 
+/* --- for the recording only ------------------------------------------------------------------- */
+
+enum { CELL_NULL = 1, CELL_BINARY = 2, CELL_CUT = 4, CELL_BYTES_MIN = 1, COLUMN_BYTES_MIN = 8 };
+
+void
+record_put_columns(struct buf *out, int64_t wall_us, uint64_t command,
+                   const struct record_column *columns, size_t n)
+{
+    size_t start = frame_begin(out, RECORD_COLUMNS, wall_us);
+
+    if (n > RECORD_COLUMNS_MAX)
+        out->failed = true;
+    buf_put_u64(out, command);
+    buf_put_u32(out, (uint32_t)n);
+    for (size_t i = 0; i < n && !out->failed; i++) {
+        put_string(out, columns[i].name);
+        buf_put_u32(out, columns[i].type);
+    }
+    frame_end(out, start);
+}
+
+void
+record_put_keep(struct buf *out, int64_t wall_us, uint32_t seconds)
+{
+    size_t start = frame_begin(out, RECORD_KEEP, wall_us);
+
+    buf_put_u32(out, seconds);
+    frame_end(out, start);
+}
+
+enum { ROWS_COUNT_AT = LENGTH_BYTES + HEADER_BYTES + 8 + 4 + 1 };
+
+void
+record_begin_rows(struct buf *out, uint64_t command, uint32_t columns, bool lines)
+{
+    (void)frame_begin(out, RECORD_ROWS, 0);
+    buf_put_u64(out, command);
+    buf_put_u32(out, columns);
+    buf_put_u8(out, lines);
+    buf_put_u32(out, 0);
+}
+
+void
+record_put_cell(struct buf *out, const struct record_cell *cell)
+{
+    buf_put_u8(out, (uint8_t)((cell->is_null ? CELL_NULL : 0) | (cell->binary ? CELL_BINARY : 0) |
+                              (cell->cut ? CELL_CUT : 0)));
+    if (cell->cut)
+        buf_put_u64(out, cell->full_length);
+    if (!cell->is_null)
+        put_string(out, cell->bytes);
+}
+
+void
+record_end_rows(struct buf *out, int64_t wall_us, uint32_t rows)
+{
+    uint64_t time = htobe64((uint64_t)wall_us);
+
+    if (!out->failed) {
+        memcpy(out->ptr + LENGTH_BYTES + 2, &time, sizeof(time));
+        buf_set_u32(out, ROWS_COUNT_AT, rows);
+    }
+    frame_end(out, 0);
+}
+
+static struct record_column
+read_column(struct cursor *c)
+{
+    struct record_column column;
+
+    column.name = read_string(c);
+    column.type = cursor_u32(c);
+    return column;
+}
+
+static bool
+read_columns(struct cursor *c, struct record *out)
+{
+    out->columns.command = cursor_u64(c);
+    out->columns.n = cursor_u32(c);
+    if (out->columns.n > RECORD_COLUMNS_MAX || cursor_left(c) < out->columns.n * COLUMN_BYTES_MIN)
+        return false;
+    out->columns.items = *c;
+    for (size_t i = 0; i < out->columns.n; i++)
+        (void)read_column(c);
+    return true;
+}
+
+static bool
+read_cell(struct cursor *c, struct record_cell *out)
+{
+    uint8_t flags = cursor_u8(c);
+
+    out->is_null = (flags & CELL_NULL) != 0;
+    out->binary = (flags & CELL_BINARY) != 0;
+    out->cut = (flags & CELL_CUT) != 0;
+    out->full_length = out->cut ? cursor_u64(c) : 0;
+    out->bytes = out->is_null ? STR("") : read_string(c);
+    return (flags & ~(CELL_NULL | CELL_BINARY | CELL_CUT)) == 0 &&
+           (!out->is_null || flags == CELL_NULL) &&
+           (!out->cut || out->bytes.len <= out->full_length);
+}
+
+static bool
+read_rows(struct cursor *c, struct record *out)
+{
+    struct record_cell cell;
+    uint64_t n;
+    uint8_t lines;
+
+    out->rows.command = cursor_u64(c);
+    out->rows.columns = cursor_u32(c);
+    lines = cursor_u8(c);
+    out->rows.rows = cursor_u32(c);
+    out->rows.lines = lines != 0;
+    n = (uint64_t)out->rows.columns * out->rows.rows;
+    /* a row without columns has no cell that would bound their number */
+    if (lines > 1 || out->rows.columns > RECORD_COLUMNS_MAX ||
+        (lines == 1 && out->rows.columns != 1) || out->rows.rows > RECORD_FRAME_MAX ||
+        cursor_left(c) / CELL_BYTES_MIN < n)
+        return false;
+    out->rows.cells = *c;
+    for (uint64_t i = 0; i < n; i++)
+        if (!read_cell(c, &cell) || c->failed)
+            return false;
+    return true;
+}
+
+void
+record_next_column(struct record *r, struct record_column *out)
+{
+    *out = read_column(&r->columns.items);
+}
+
+void
+record_next_cell(struct record *r, struct record_cell *out)
+{
+    (void)read_cell(&r->rows.cells, out);
+}
+
+static bool
+read_keep(struct cursor *c, struct record *out)
+{
+    out->keep_seconds = cursor_u32(c);
+    return true;
+}
+
 static bool
 read_fields(struct cursor *c, uint8_t version, struct record *out)
 {
@@ -323,6 +470,12 @@ read_fields(struct cursor *c, uint8_t version, struct record *out)
     case RECORD_EVENT:
     case RECORD_CLOSED:
         return read_note(c, out);
+    case RECORD_COLUMNS:
+        return read_columns(c, out);
+    case RECORD_ROWS:
+        return read_rows(c, out);
+    case RECORD_KEEP:
+        return read_keep(c, out);
     }
     return false;
 }
@@ -332,7 +485,7 @@ static bool
 is_kind(uint8_t version, uint8_t kind)
 {
     return kind >= RECORD_REFUSED &&
-           kind <= (version >= VERSION_WITH_APPROVALS ? RECORD_DECISION : RECORD_CLOSED);
+           kind <= (version >= VERSION_WITH_APPROVALS ? RECORD_KEEP : RECORD_CLOSED);
 }
 
 enum err

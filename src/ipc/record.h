@@ -21,6 +21,10 @@ enum record_kind {
     RECORD_EVENT,    /* something else worth keeping, such as a cancel request */
     RECORD_CLOSED,   /* the session ended in order */
     RECORD_DECISION, /* what humans said of a command that was held */
+    /* For the session's recording only, not for the chain */
+    RECORD_COLUMNS, /* how the rows of an answer are described */
+    RECORD_ROWS,    /* rows as the client got them */
+    RECORD_KEEP,    /* how long the rules want the recording to be kept */
 };
 
 /* How the hold of a command ended. */
@@ -37,7 +41,11 @@ enum record_decision_kind {
 /* "approved", "denied", … */
 const char *record_decision_name(enum record_decision_kind kind);
 
-enum { RECORD_FRAME_MAX = 8 << 20, RECORD_BINDS_SHOWN_MAX = 1 << 20 };
+enum {
+    RECORD_FRAME_MAX = 8 << 20,
+    RECORD_BINDS_SHOWN_MAX = 1 << 20,
+    RECORD_COLUMNS_MAX = 1664, /* PostgreSQL has no more */
+};
 
 struct record_intent {
     uint64_t command;
@@ -78,6 +86,19 @@ struct record_note { /* RECORD_REFUSED, RECORD_EVENT, RECORD_CLOSED */
     uint64_t bytes_in, bytes_out; /* RECORD_CLOSED */
 };
 
+struct record_column {
+    struct str name;
+    uint32_t type; /* as the protocol numbers it */
+};
+
+/* Rows are cells, as many to a row as `columns` says. */
+struct record_cell {
+    bool is_null, binary; /* binary: in a form that only the protocol knows */
+    bool cut;             /* `bytes` is not all of it */
+    uint64_t full_length; /* if it is cut; UINT64_MAX: not known */
+    struct str bytes;
+};
+
 /* Append one frame each. A bind value beyond
  * RECORD_BINDS_SHOWN_MAX bytes in all is cut; its full length is kept. */
 void record_put_intent(struct buf *out, int64_t wall_us, const struct record_intent *intent);
@@ -85,6 +106,15 @@ void record_put_outcome(struct buf *out, int64_t wall_us, const struct record_ou
 void record_put_decision(struct buf *out, int64_t wall_us, const struct record_decision *decision);
 void record_put_note(struct buf *out, int64_t wall_us, enum record_kind kind,
                      const struct record_note *note);
+void record_put_columns(struct buf *out, int64_t wall_us, uint64_t command,
+                        const struct record_column *columns, size_t n);
+void record_put_keep(struct buf *out, int64_t wall_us, uint32_t seconds);
+
+/* Begins a frame of rows in the empty `out`; then come the cells, row by row; then it is ended.
+ * With `lines` each row is one cell, a piece of a stream of lines. */
+void record_begin_rows(struct buf *out, uint64_t command, uint32_t columns, bool lines);
+void record_put_cell(struct buf *out, const struct record_cell *cell);
+void record_end_rows(struct buf *out, int64_t wall_us, uint32_t rows);
 
 /* One frame read back; strings borrow from the bytes. */
 struct record_demand {
@@ -116,6 +146,18 @@ struct record {
         struct record_outcome outcome;
         struct record_decision decision;
         struct record_note note;
+        struct {
+            uint64_t command;
+            size_t n;
+            struct cursor items; /* read on with record_next_column() */
+        } columns;
+        struct {
+            uint64_t command;
+            uint32_t columns, rows;
+            bool lines;
+            struct cursor cells; /* read on with record_next_cell() */
+        } rows;
+        uint32_t keep_seconds;
     };
 };
 
@@ -124,6 +166,8 @@ struct record {
 enum err record_read(struct str bytes, struct record *out, size_t *used);
 void record_next_demand(struct record *r, struct record_demand *out);
 void record_next_bind(struct record *r, struct record_bind *out);
+void record_next_column(struct record *r, struct record_column *out);
+void record_next_cell(struct record *r, struct record_cell *out);
 
 /* The command of an intent that was read, before or after its demands and binds were, for
  * command_hash() and for showing it. Texts borrow from the frame, the rest from `arena`. A bind

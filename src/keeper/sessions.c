@@ -290,6 +290,8 @@ add_protection(struct keeper_session *s, struct target_files *files, struct ipc_
         return e;
     files->n++;
     granted->flags |= IPC_GRANT_PROTECTION;
+    if (s->target.edition->config->recordings.directory.len > 0)
+        granted->flags |= IPC_GRANT_RECORD;
     return OK;
 }
 

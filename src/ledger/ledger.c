@@ -17,6 +17,7 @@
 #include "ledger/chain.h"
 #include "ledger/line.h"
 #include "ledger/render.h"
+#include "ledger/scribe.h"
 #include "ledger/spool.h"
 
 enum {
@@ -28,6 +29,8 @@ enum {
     HELD_WARNING_MS = 5000,
     SPACE_CHECK_MS = 1000,
     REASON_BYTES = 32,
+    PROTOCOL_BYTES = 32,
+    OPENING_BYTES_MAX = 256 << 10, /* of what a recording begins with */
 };
 
 struct session {
@@ -50,6 +53,8 @@ struct session {
     int signal;
     int64_t begun_us, gone_ms;
     uint64_t commands, denied, bytes_in, bytes_out, torn_bytes;
+    struct tape *tape; /* its recording; NULL: none */
+    char protocol[PROTOCOL_BYTES];
     struct buf closing; /* JSON members that the session's own last word adds */
     struct session *next_ready, *next_dirty, *next_cut;
     bool dirty;
@@ -58,6 +63,8 @@ struct session {
 
 struct ledger {
     struct chain *chain;
+    struct scribe *scribe; /* NULL: sessions are not recorded */
+    struct ledger_recording recording;
     struct spool_folders folders;
     int inotify_fd;
     struct table *sessions;
@@ -289,8 +296,13 @@ record_frame(struct ledger *l, struct session *s, struct record *r)
     case RECORD_CLOSED:
         keep_closing(s, r);
         return OK;
+    case RECORD_COLUMNS: /* for the recording only */
+    case RECORD_ROWS:
+    case RECORD_KEEP:
+        return OK;
+    default:
+        return OK;
     }
-    return OK;
 }
 
 static enum err
@@ -362,6 +374,7 @@ remove_session(struct ledger *l, struct session *s)
 {
     (void)table_remove(l->sessions, id_key(&s->id));
     forget_cut(l, s);
+    scribe_free(l->scribe, s->tape);
     spool_close(&l->folders, &s->spool, true);
     free_session(s);
 }
@@ -441,6 +454,7 @@ ledger_session_new(struct ledger *l, uint64_t session, struct str source, struct
         return e;
     }
     s->begun_us = clock_wall_us();
+    (void)snprintf(s->protocol, sizeof(s->protocol), "%.*s", STR_ARG(protocol));
     return OK;
 }
 
@@ -457,6 +471,45 @@ keep_identity(struct session *s)
     if ((e = buf_ok(&b)) == OK)
         e = spool_keep_identity(&s->spool, buf_str(&b));
     buf_free(&b);
+    return e;
+}
+
+/* What the recording's first event says of the session. */
+static void
+put_opening(struct json *j, const struct session *s, const struct ledger_identity *identity)
+{
+    json_field_text(j, "session", s->text);
+    render_time(j, "time", s->begun_us);
+    json_field_str(j, "subject", identity->subject);
+    json_field_str(j, "issuer", identity->issuer);
+    json_key(j, "chain");
+    json_open(j, '[');
+    for (size_t i = 0; i < identity->delegation.n; i++)
+        json_str(j, identity->delegation.items[i]);
+    json_close(j, ']');
+    json_field_str(j, "resource", identity->resource);
+    render_optional(j, "database", identity->database);
+    render_optional(j, "client", identity->client);
+    render_optional(j, "policy_hash", identity->policy_hash);
+    put_members(j, s->origin);
+}
+
+static enum err
+begin_tape(struct ledger *l, struct session *s, const struct ledger_identity *identity)
+{
+    struct buf members = buf_make(OPENING_BYTES_MAX);
+    struct json j = json_to(&members);
+    enum err e;
+
+    if (l->scribe == NULL)
+        return OK;
+    put_opening(&j, s, identity);
+    if ((e = buf_ok(&members)) == OK)
+        e = scribe_begin(l->scribe, s->id, identity->resource, str_from(s->protocol), s->begun_us,
+                         false, buf_str(&members), &s->tape);
+    buf_free(&members);
+    if (e != OK) /* a session that cannot be recorded does not go on */
+        cut_off(l, s, "recording_failed", "the session's recording cannot be begun");
     return e;
 }
 
@@ -491,7 +544,9 @@ ledger_session_identify(struct ledger *l, uint64_t session, const struct ledger_
     render_optional(j, "policy_hash", identity->policy_hash);
     if (identity->expires_us != 0)
         render_time(j, "expires", identity->expires_us);
-    return end_and_wake(l);
+    if ((e = end_and_wake(l)) != OK)
+        return e;
+    return begin_tape(l, s, identity);
 }
 
 enum err
@@ -632,6 +687,13 @@ flush(struct ledger *l)
     return OK;
 }
 
+/* Into the recording first: it takes the same frame twice if the chain cannot take it now. */
+static enum err
+tape_frame(struct ledger *l, struct session *s, const struct record *r)
+{
+    return s->tape == NULL ? OK : scribe_frame(l->scribe, s->tape, s->spool.frames, r);
+}
+
 /* The frames of l->window. `*frames_used` is 0 when the first is not whole. */
 static enum err
 read_frames(struct ledger *l, struct session *s, size_t *used)
@@ -650,7 +712,8 @@ read_frames(struct ledger *l, struct session *s, size_t *used)
         }
         s->spool.frames++;
         l->round_frames++;
-        if (s->spool.frames > s->skip_frames && (e = record_frame(l, s, &r)) != OK) {
+        if (s->spool.frames > s->skip_frames &&
+            ((e = tape_frame(l, s, &r)) != OK || (e = record_frame(l, s, &r)) != OK)) {
             s->spool.frames--;
             return e;
         }
@@ -688,6 +751,31 @@ deserves_closing(const struct session *s)
            s->signal != 0 || s->torn_bytes > 0;
 }
 
+static enum err
+end_tape(struct ledger *l, struct session *s)
+{
+    struct buf members = buf_make(OPENING_BYTES_MAX);
+    struct json j = json_to(&members);
+    enum err e;
+
+    if (s->tape == NULL)
+        return OK;
+    json_field_text(&j, "reason", s->reason);
+    if (s->signal != 0)
+        json_field_uint(&j, "signal", (uint64_t)s->signal);
+    if (s->closing.len > 0 && !s->closing.failed)
+        json_raw(&j, buf_str(&s->closing));
+    json_field_uint(&j, "commands", s->commands);
+    json_field_uint(&j, "denied", s->denied);
+    e = buf_ok(&members) == OK ? scribe_end(l->scribe, s->tape, buf_str(&members)) : ERR_NOMEM;
+    buf_free(&members);
+    if (e != OK)
+        return e;
+    scribe_free(l->scribe, s->tape);
+    s->tape = NULL;
+    return OK;
+}
+
 /* Nobody holds the spool: whatever it holds is final. */
 static enum err
 finish_session(struct ledger *l, struct session *s, bool *again)
@@ -710,7 +798,8 @@ finish_session(struct ledger *l, struct session *s, bool *again)
         due_in(l, 0);
         return OK;
     }
-    if (!s->closed && deserves_closing(s) && (e = record_closed(l, s)) != OK)
+    if (!s->closed &&
+        ((e = end_tape(l, s)) != OK || (deserves_closing(s) && (e = record_closed(l, s)) != OK)))
         return e;
     s->closed = true; /* in the queue: not again if the disk is full */
     if ((e = flush(l)) != OK)
@@ -801,6 +890,21 @@ sync_chain(struct ledger *l)
 }
 
 static enum err
+end_due_chunks(struct ledger *l)
+{
+    size_t before = chain_pending(l->chain);
+    enum err e;
+
+    if (l->scribe == NULL)
+        return OK;
+    l->now_us = clock_wall_us();
+    e = scribe_round(l->scribe);
+    if (chain_pending(l->chain) > before)
+        due_in(l, LEDGER_BATCH_MS);
+    return e;
+}
+
+static enum err
 remember(struct ledger *l, enum err e)
 {
     if (e == OK)
@@ -820,6 +924,8 @@ ledger_round(struct ledger *l, void (*catch_up)(void *arg), void *arg)
         return fail(ERR_IO, "the audit ledger failed before");
     if (l->due_ms >= 0 && now >= l->due_ms)
         e = pass(l, catch_up, arg);
+    if (e == OK)
+        e = end_due_chunks(l);
     if (e == OK && l->sync_ms >= 0 && now >= l->sync_ms)
         e = sync_chain(l);
     return remember(l, e);
@@ -872,28 +978,39 @@ ledger_woken(struct ledger *l)
 int
 ledger_timeout_ms(const struct ledger *l)
 {
-    int64_t at = l->due_ms, left;
+    int64_t at = l->due_ms, left = -1;
+    int chunk = l->scribe == NULL ? -1 : scribe_timeout_ms(l->scribe);
 
     if (l->sync_ms >= 0 && (at < 0 || l->sync_ms < at))
         at = l->sync_ms;
-    if (at < 0)
+    if (at >= 0 && (left = at - clock_monotonic_ms()) < 0)
+        left = 0;
+    if (chunk >= 0 && (left < 0 || chunk < left))
+        left = chunk;
+    if (left < 0)
         return table_count(l->sessions) > 0 ? SPACE_CHECK_MS : -1;
-    left = at - clock_monotonic_ms();
-    return left < 0 ? 0 : left > SPACE_CHECK_MS ? SPACE_CHECK_MS : (int)left;
+    return left > SPACE_CHECK_MS ? SPACE_CHECK_MS : (int)left;
+}
+
+static bool
+has_space(int directory, uint64_t min_free_bytes)
+{
+    struct statvfs fs;
+
+    return fstatvfs(directory, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize >= min_free_bytes;
 }
 
 static void
 check_space(struct ledger *l)
 {
     int64_t now = clock_monotonic_ms();
-    struct statvfs fs;
     bool low;
 
     if (l->space_ms >= 0 && now - l->space_ms < SPACE_CHECK_MS)
         return;
     l->space_ms = now;
-    low = fstatvfs(chain_directory(l->chain), &fs) != 0 ||
-          (uint64_t)fs.f_bavail * fs.f_frsize < l->min_free_bytes;
+    low = !has_space(chain_directory(l->chain), l->min_free_bytes) ||
+          (l->scribe != NULL && !has_space(scribe_directory(l->scribe), l->min_free_bytes));
     if (low != l->space_low)
         log_warning(low ? "ledger_space_low" : "ledger_space_regained", "min_free_bytes=%llu",
                     (unsigned long long)l->min_free_bytes);
@@ -904,7 +1021,8 @@ bool
 ledger_accepting(const struct ledger *l)
 {
     check_space((struct ledger *)(uintptr_t)l); /* only what it last saw */
-    return !l->space_low && !l->stuck && !l->broken;
+    return !l->space_low && !l->stuck && !l->broken &&
+           (l->scribe == NULL || !scribe_is_stuck(l->scribe));
 }
 
 const char *
@@ -914,6 +1032,8 @@ ledger_refusal(const struct ledger *l)
         return "the audit ledger failed";
     if (l->stuck)
         return "the audit ledger cannot be written";
+    if (l->scribe != NULL && scribe_is_stuck(l->scribe))
+        return "the recordings cannot be written";
     return l->space_low ? "the audit ledger's disk is almost full" : "";
 }
 
@@ -1049,6 +1169,40 @@ restore_identity(struct session *s, struct str kept)
     s->who = strndup(who.ptr, who.len);
 }
 
+/* The text of a member of `who`, in an arena of the caller's: a buffer. */
+static struct str
+resource_of(const char *who, struct buf *out)
+{
+    struct buf whole = buf_make(SPOOL_IDENTITY_MAX);
+    json_t *parsed;
+
+    buf_printf(&whole, "{%s}", who);
+    parsed = whole.failed ? NULL : json_loadb(whole.ptr, whole.len, JSON_ALLOW_NUL, NULL);
+    buf_free(&whole);
+    if (json_is_string(json_object_get(parsed, "resource")))
+        buf_put_text(out, json_string_value(json_object_get(parsed, "resource")));
+    json_decref(parsed);
+    return buf_str(out);
+}
+
+/* What a left-over spool still holds goes into another segment, with another key. */
+static void
+resume_tape(struct ledger *l, struct session *s)
+{
+    struct buf members = buf_make(OPENING_BYTES_MAX), resource = buf_make(1024);
+    struct json j = json_to(&members);
+
+    if (l->scribe == NULL || s->identity == NULL)
+        return;
+    json_field_text(&j, "session", s->text);
+    put_members(&j, s->who);
+    if (members.failed || scribe_begin(l->scribe, s->id, resource_of(s->who, &resource), STR(""), 0,
+                                       true, buf_str(&members), &s->tape) != OK)
+        log_error("recording_not_resumed", "session=%s", s->text);
+    buf_free(&members);
+    buf_free(&resource);
+}
+
 static enum err
 recover_session(struct ledger *l, uint64_t id)
 {
@@ -1066,6 +1220,7 @@ recover_session(struct ledger *l, uint64_t id)
     restore_identity(s, buf_str(&kept));
     buf_free(&kept);
     s->recovered = s->gone = true;
+    resume_tape(l, s);
     s->gone_ms = clock_monotonic_ms();
     (void)snprintf(s->reason, sizeof(s->reason), "gateway ended");
     if ((e = table_put(l->sessions, id_key(&id), s, NULL)) != OK) {
@@ -1158,6 +1313,87 @@ watch(struct ledger *l)
     return OK;
 }
 
+static void
+tell_live(void *arg, uint64_t session, struct str line)
+{
+    struct ledger *l = arg;
+
+    if (l->recording.live != NULL)
+        l->recording.live(l->recording.arg, session, line);
+}
+
+static enum err
+anchor_chunk(void *arg, uint64_t session, unsigned segment, const struct recording_anchor *anchor)
+{
+    struct ledger *l = arg;
+    struct session *s = find(l, session);
+    struct json *j;
+
+    if (s == NULL) /* its tape is freed with it */
+        return OK;
+    j = begin_session(l, s, "recording", 0);
+    put_members(j, s->who);
+    json_field_uint(j, "segment", segment);
+    json_field_uint(j, "chunk", anchor->chunk);
+    json_field_uint(j, "bytes", anchor->bytes);
+    json_field_bool(j, "last", anchor->last);
+    json_key(j, "sha256");
+    buf_put_u8(j->out, '"');
+    line_put_hash(j->out, anchor->hash);
+    buf_put_u8(j->out, '"');
+    return end(l);
+}
+
+static enum err
+open_scribe(struct ledger *l, const struct ledger_recording *recording)
+{
+    struct scribe_options options = {.anchor = anchor_chunk, .arg = l};
+
+    if (recording == NULL)
+        return OK;
+    l->recording = *recording;
+    options.directory = recording->directory;
+    options.public_key = recording->public_key;
+    options.live = tell_live;
+    return scribe_open(&options, &l->scribe);
+}
+
+enum err
+ledger_set_recording_key(struct ledger *l, struct str pem)
+{
+    if (l->scribe == NULL)
+        return fail(ERR_UNSUPPORTED, "sessions are not recorded");
+    return scribe_set_key(l->scribe, pem);
+}
+
+enum err
+ledger_watch(struct ledger *l, uint64_t session, bool on)
+{
+    struct session *s = find(l, session);
+
+    if (s == NULL || s->tape == NULL)
+        return fail(ERR_NOT_FOUND, "the session is over, or is not recorded");
+    scribe_watch(l->scribe, s->tape, on);
+    return OK;
+}
+
+static void
+stop_watching(struct str key, void *value, void *arg)
+{
+    struct ledger *l = arg;
+    struct session *s = value;
+
+    (void)key;
+    if (s->tape != NULL)
+        scribe_watch(l->scribe, s->tape, false);
+}
+
+void
+ledger_watch_none(struct ledger *l)
+{
+    table_each(l->sessions, stop_watching, l);
+}
+
 static enum err
 open_all(struct ledger *l, const struct ledger_options *options)
 {
@@ -1165,7 +1401,8 @@ open_all(struct ledger *l, const struct ledger_options *options)
 
     if ((e = chain_open(options->directory, options->file_bytes, &l->chain)) != OK ||
         (e = spool_folders_open(chain_directory(l->chain), &l->folders)) != OK ||
-        (e = watch(l)) != OK || (e = record_recovery(l)) != OK || (e = recover_spools(l)) != OK)
+        (e = open_scribe(l, options->recording)) != OK || (e = watch(l)) != OK ||
+        (e = record_recovery(l)) != OK || (e = recover_spools(l)) != OK)
         return e;
     if (table_count(l->sessions) > 0) {
         if ((e = chain_each_recent(l->chain, note_recorded, l)) != OK)
@@ -1211,6 +1448,7 @@ close_each(struct str key, void *value, void *arg)
     struct session *s = value;
 
     (void)key;
+    scribe_free(l->scribe, s->tape);
     spool_close(&l->folders, &s->spool, false);
     free_session(s);
 }
@@ -1224,7 +1462,10 @@ ledger_close(struct ledger *l)
         err_ignore(ledger_drain(l, NULL, NULL)); /* a failure was logged */
     if (l->sessions != NULL)
         table_each(l->sessions, close_each, l);
+    if (!l->broken) /* the anchors of what was still open */
+        err_ignore(ledger_flush(l, true));
     table_free(l->sessions);
+    scribe_close(l->scribe);
     if (l->inotify_fd >= 0)
         close(l->inotify_fd);
     spool_folders_close(&l->folders);

@@ -39,10 +39,20 @@ enum {
     LEDGER_SESSION_TEXT_BYTES = 17, /* 16 hexadecimal digits and a NUL */
 };
 
+/* Sessions are recorded (docs/recordings.md). */
+struct ledger_recording {
+    const char *directory; /* made with mode 0750 if it is not there */
+    struct str public_key; /* PEM */
+    /* Gets the events of sessions that are watched, each a JSON object; must not wait. */
+    void (*live)(void *arg, uint64_t session, struct str event);
+    void *arg;
+};
+
 struct ledger_options {
     const char *directory;   /* of the files; made with mode 0750 if it is not there */
     uint64_t file_bytes;     /* a file of the series is ended at this size */
     uint64_t min_free_bytes; /* below this on its disk ledger_accepting() says no */
+    const struct ledger_recording *recording; /* NULL: sessions are not recorded */
 };
 
 /* Opens or begins the series in `directory`: checks it, cuts a torn last line, takes over spools
@@ -57,6 +67,15 @@ void ledger_close(struct ledger *l);
 
 /* Other limits from now on; the directory is fixed. */
 void ledger_reconfigure(struct ledger *l, uint64_t file_bytes, uint64_t min_free_bytes);
+
+/* Another key for recordings that begin from now on. ERR_INVALID: the old one stays;
+ * ERR_UNSUPPORTED: nothing is recorded. */
+enum err ledger_set_recording_key(struct ledger *l, struct str pem);
+
+/* Whether what happens in a session is given to the `live` of its recording, and first what its
+ * present chunk holds. ERR_NOT_FOUND: it is over, or is not recorded. */
+enum err ledger_watch(struct ledger *l, uint64_t session, bool on);
+void ledger_watch_none(struct ledger *l);
 
 /* --- the loop ------------------------------------------------------------------------------ */
 

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,8 @@
 #include "config/config.h"
 #include "ipc/channel.h"
 #include "ledger/ledger.h"
+#include "ledger/feed.h"
+#include "recording/key.h"
 #include "sandbox/sandbox.h"
 
 enum {
@@ -35,6 +38,8 @@ struct process {
     int supervisor, listener, keeper, control; /* channels; -1: not there */
     int poller;
     struct ledger *ledger;
+    struct feed *feed;
+    char *recordings;      /* their directory; NULL: sessions are not recorded */
     struct table *members; /* struct member by the 8 bytes of the session's id */
     bool stopping;
     struct ipc_packet packet;
@@ -272,9 +277,20 @@ obey_control(struct process *p)
     case IPC_TYPE_ADMIN_ACTION:
         return ledger_admin(p->ledger, m->admin_action.actor, m->admin_action.action, STR(""),
                             m->admin_action.detail);
+    case IPC_TYPE_WATCH:
+        return ledger_watch(p->ledger, m->watch.session, m->watch.on != 0);
     default:
         return fail(ERR_PROTOCOL, "unexpected message %s", ipc_type_name(p->packet.type));
     }
+}
+
+static void
+queue_live(void *arg, uint64_t session, struct str event)
+{
+    struct process *p = arg;
+
+    if (p->control >= 0)
+        feed_put(p->feed, session, event);
 }
 
 /* Reads a channel until it would block, giving each message to `serve`; forgets it at its end. */
@@ -330,21 +346,85 @@ parse_configuration(struct process *p, struct arena *arena, struct config **conf
     return e;
 }
 
+/* Appends the public key of recordings. */
 static enum err
-open_ledger(struct process *p, const struct config *config, const char *directory)
+read_key(const struct config *config, struct arena *arena, struct buf *pem)
+{
+    const char *path = arena_text(arena, config->recordings.public_key);
+    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    enum err e;
+
+    if (fd < 0)
+        return fail_errno(ERR_INVALID, "recordings: cannot open the public key %.*s",
+                          STR_ARG(config->recordings.public_key));
+    e = ipc_read_shared(fd, pem);
+    close(fd);
+    return e;
+}
+
+/* Recordings are as they were when the ledger started, but for the key of those that begin later.
+ */
+static enum err
+reconfigure_recordings(struct process *p, const struct config *config, struct arena *arena)
+{
+    struct buf pem = buf_make(RECORDING_PEM_MAX);
+    enum err e;
+
+    if (!str_is(config->recordings.directory, p->recordings == NULL ? "" : p->recordings))
+        return fail(ERR_INVALID, "recordings.directory can only change with a restart");
+    if (p->recordings == NULL)
+        return OK;
+    if ((e = read_key(config, arena, &pem)) == OK)
+        e = ledger_set_recording_key(p->ledger, buf_str(&pem));
+    buf_free(&pem);
+    return e;
+}
+
+static enum err
+open_ledger(struct process *p, const struct config *config, const char *directory,
+            struct ledger_recording *recording, const char *key_path)
 {
     struct ledger_options options = {
         .directory = directory,
         .file_bytes = config->ledger_file_bytes,
         .min_free_bytes = config->ledger_min_free_bytes,
+        .recording = recording,
     };
-    const struct sandbox_path paths[] = {{directory, true}, {NULL, false}};
+    struct sandbox_path paths[] = {{directory, true}, {NULL, false}, {NULL, false}, {NULL, false}};
     enum err e;
 
     log_setup("ledger", config->log_json, (enum log_level)config->log_level);
+    if (recording != NULL) {
+        paths[1] = (struct sandbox_path){recording->directory, true};
+        paths[2] = (struct sandbox_path){key_path, false};
+    }
     if ((e = ledger_open(&options, &p->ledger)) != OK || (e = sandbox_enter_ledger(paths)) != OK)
         return e;
     return OK;
+}
+
+static enum err
+start(struct process *p, const struct config *config, struct arena *arena)
+{
+    struct ledger_recording recording = {.live = queue_live, .arg = p};
+    const char *directory = arena_text(arena, config->ledger_directory),
+               *key_path = arena_text(arena, config->recordings.public_key);
+    bool records = config->recordings.directory.len > 0;
+    struct buf pem = buf_make(RECORDING_PEM_MAX);
+    enum err e = OK;
+
+    if (records) {
+        p->recordings = strndup(config->recordings.directory.ptr, config->recordings.directory.len);
+        recording.directory = p->recordings;
+    }
+    if (directory == NULL || key_path == NULL || (records && p->recordings == NULL))
+        e = fail(ERR_NOMEM, "no memory for a path");
+    if (e == OK && records && (e = read_key(config, arena, &pem)) == OK)
+        recording.public_key = buf_str(&pem);
+    if (e == OK)
+        e = open_ledger(p, config, directory, records ? &recording : NULL, key_path);
+    buf_free(&pem);
+    return e;
 }
 
 static enum err
@@ -356,13 +436,10 @@ configure(struct process *p)
     enum err e = arena == NULL ? fail(ERR_NOMEM, "no memory for the configuration")
                                : parse_configuration(p, arena, &config);
 
-    if (e == OK && p->ledger != NULL) {
+    if (e == OK && p->ledger == NULL) {
+        e = start(p, config, arena);
+    } else if (e == OK && (e = reconfigure_recordings(p, config, arena)) == OK) {
         ledger_reconfigure(p->ledger, config->ledger_file_bytes, config->ledger_min_free_bytes);
-    } else if (e == OK) {
-        char *directory = arena_text(arena, config->ledger_directory);
-
-        e = directory == NULL ? fail(ERR_NOMEM, "no memory for a path")
-                              : open_ledger(p, config, directory);
     }
     ready.ok = e == OK;
     if (e != OK)
@@ -388,6 +465,11 @@ meet(struct process *p)
     if (*channel >= 0)
         close(*channel);
     *channel = next;
+    if (peer == IPC_SERVICE_CONTROL) { /* what the one before watched it must ask for again */
+        feed_clear(p->feed);
+        if (p->ledger != NULL)
+            ledger_watch_none(p->ledger);
+    }
     return next < 0 ? fail(ERR_PROTOCOL, "a peer without a channel") : OK;
 }
 
@@ -442,7 +524,7 @@ loop_once(struct process *p)
         [SUPERVISOR] = {p->supervisor, POLLIN, 0},
         [LISTENER] = {p->listener, POLLIN, 0},
         [KEEPER] = {p->keeper, POLLIN, 0},
-        [CONTROL] = {p->control, POLLIN, 0},
+        [CONTROL] = {p->control, (short)(POLLIN | (feed_is_empty(p->feed) ? 0 : POLLOUT)), 0},
         [MEMBERS] = {p->poller, POLLIN, 0},
         [SPOOLS] = {p->ledger == NULL ? -1 : ledger_poll_fd(p->ledger), POLLIN, 0},
     };
@@ -456,7 +538,7 @@ loop_once(struct process *p)
         read_channel(p, &p->listener, obey_listener);
     if (fds[KEEPER].revents != 0)
         read_channel(p, &p->keeper, obey_keeper);
-    if (fds[CONTROL].revents != 0)
+    if ((fds[CONTROL].revents & ~POLLOUT) != 0)
         read_channel(p, &p->control, obey_control);
     if (fds[MEMBERS].revents != 0)
         serve_ended_members(p);
@@ -468,6 +550,8 @@ loop_once(struct process *p)
         return OK;
     if ((e = ledger_round(p->ledger, catch_up, p)) != OK)
         return e;
+    if (p->control >= 0)
+        err_ignore(feed_send(p->feed, p->control)); /* its end is seen by reading it */
     cut_misbehaving(p);
     if (!ledger_accepting(p->ledger) && table_count(p->members) > 0) {
         log_error("ledger_stops", "reason=%s", ledger_refusal(p->ledger));
@@ -486,7 +570,8 @@ ledger_run(int channel)
     p.listener = p.keeper = p.control = -1;
     p.members = table_new(LEDGER_SESSIONS_MAX);
     p.poller = epoll_create1(EPOLL_CLOEXEC);
-    if (p.members == NULL || p.poller < 0)
+    p.feed = feed_new();
+    if (p.members == NULL || p.poller < 0 || p.feed == NULL)
         return 1;
     while (e == OK)
         e = loop_once(&p);

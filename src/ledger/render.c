@@ -58,27 +58,25 @@ render_identity(struct json *j, const struct ledger_identity *identity)
     json_close(j, '}');
 }
 
-/* Base64 as a JSON string, without a copy: its alphabet needs no escapes. */
-static void
-render_base64(struct json *j, struct str bytes)
+/* Without a copy: the alphabet of base64 needs no escapes. */
+void
+render_base64(struct json *j, const char *key, struct str bytes)
 {
+    json_key(j, key);
     json_raw(j, STR("\""));
     encode_base64(j->out, bytes);
     buf_put_u8(j->out, '"');
 }
 
-/* Text as it is; what is not UTF-8 also byte for byte, since JSON can only show a part of it. */
-static void
-render_statement(struct json *j, struct str text)
+void
+render_text(struct json *j, const char *key, const char *base64_key, struct str text)
 {
-    json_field_str(j, "statement", text);
-    if (!str_is_utf8(text)) {
-        json_key(j, "statement_base64");
-        render_base64(j, text);
-    }
+    json_field_str(j, key, text);
+    if (!str_is_utf8(text))
+        render_base64(j, base64_key, text);
 }
 
-static void
+void
 render_bind(struct json *j, const struct record_bind *bind)
 {
     json_open(j, '{');
@@ -89,8 +87,7 @@ render_bind(struct json *j, const struct record_bind *bind)
     } else if (!bind->binary && str_is_utf8(bind->bytes)) {
         json_field_str(j, "text", bind->bytes);
     } else {
-        json_key(j, "base64");
-        render_base64(j, bind->bytes);
+        render_base64(j, "base64", bind->bytes);
     }
     if (bind->full_length == UINT32_MAX) {
         json_key(j, "full_length");
@@ -134,7 +131,7 @@ render_intent(struct json *j, struct record *r)
     render_optional(j, "rule", r->intent.rule);
     render_optional(j, "message", r->intent.message);
     render_optional(j, "policy_hash", r->intent.policy_hash);
-    render_statement(j, r->intent.text);
+    render_text(j, "statement", "statement_base64", r->intent.text);
     json_key(j, "binds");
     json_open(j, '[');
     for (size_t i = 0; i < r->intent.n_binds; i++) {

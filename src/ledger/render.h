@@ -15,6 +15,13 @@ void render_optional(struct json *j, const char *key, struct str value);
 /* Adds a number that a session said, at most INT64_MAX: many JSON parsers take no more. */
 void render_count(struct json *j, const char *key, uint64_t value);
 
+/* Adds text as it is; what is not UTF-8 also byte for byte, for JSON can only show a part of it. */
+void render_text(struct json *j, const char *key, const char *base64_key, struct str text);
+void render_base64(struct json *j, const char *key, struct str bytes);
+
+/* A bound value, as an object. */
+void render_bind(struct json *j, const struct record_bind *bind);
+
 /* The object that intents and session_opened show as "identity". */
 void render_identity(struct json *j, const struct ledger_identity *identity);
 

@@ -37,7 +37,9 @@ enum { TEXTS_MAX = 64, TEXT_MAX = 256 };
 /* The gate: DROP and DELETE are refused. */
 struct gate {
     char admitted[TEXTS_MAX][TEXT_MAX];
+    char purposes[TEXTS_MAX][TEXT_MAX]; /* of what was admitted */
     size_t n_binds[TEXTS_MAX];
+    char purpose[TEXT_MAX];
     size_t n_admitted;
     char refused[TEXTS_MAX][TEXT_MAX];
     size_t n_refused;
@@ -84,6 +86,7 @@ gate_admit(struct gate *g, const struct command *command, struct admission *out)
         return OK;
     }
     g->n_binds[g->n_admitted % TEXTS_MAX] = command->n_binds;
+    keep(g->purposes[g->n_admitted % TEXTS_MAX], command->purpose);
     keep(g->admitted[g->n_admitted++ % TEXTS_MAX], command->text);
     out->id = g->n_admitted;
     return OK;
@@ -127,6 +130,19 @@ gate_note(struct gate *g, struct str event, struct str text)
     (void)event;
     (void)text;
     return OK;
+}
+
+enum err
+gate_set_purpose(struct gate *g, struct str purpose)
+{
+    keep(g->purpose, purpose);
+    return OK;
+}
+
+struct str
+gate_purpose(const struct gate *g, const struct command *command)
+{
+    return command != NULL && command->purpose.len > 0 ? command->purpose : str_from(g->purpose);
 }
 
 const struct protection *

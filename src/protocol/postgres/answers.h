@@ -39,10 +39,12 @@ struct pganswer {
     bool told;           /* the client has got that */
     bool outlived;       /* the server completed it all the same */
 
-    bool ours;    /* a Describe of the gateway's own: its answer is not for the client */
-    bool silent;  /* nor is any of this one, not even an error */
-    bool limited; /* a write that may change so many rows only (affected.h) */
-    bool writes;  /* it changes rows, for all that is known */
+    bool ours;          /* a Describe of the gateway's own: its answer is not for the client */
+    bool silent;        /* nor is any of this one, not even an error */
+    bool limited;       /* a write that may change so many rows only (affected.h) */
+    bool writes;        /* it changes rows, for all that is known */
+    bool record_rows;   /* what it delivers goes into the session's recording */
+    const void *portal; /* of a Describe or Execute; only to be compared */
     /* Whole messages in place of its CommandComplete, which is that of a COMMIT if it `commits`;
      * NULL: as it comes. */
     struct buf *replacement;

@@ -99,11 +99,14 @@ note_description(struct pgsession *s, unsigned char type, struct str body)
 enum err
 pgdeliver_description(struct pgsession *s, unsigned char type, uint32_t body_len)
 {
-    const struct pganswer *head = pganswers_head(&s->answers);
+    const struct pganswer *head;
     struct str body;
     enum err e;
 
     s->rows_refused = false;
+    if ((e = pgrecord_description(s, type, body_len)) != OK)
+        return e;
+    head = pganswers_head(&s->answers);
     if (head->view == NULL)
         return pass_described(s, body_len);
     if (body_len > PGROWS_DESCRIPTION_MAX) {
@@ -120,7 +123,7 @@ pgdeliver_description(struct pgsession *s, unsigned char type, uint32_t body_len
 
 /* Rows. */
 
-void
+enum err
 pgdeliver_end(struct pgsession *s)
 {
     struct pganswer *head = pganswers_head(&s->answers);
@@ -129,6 +132,7 @@ pgdeliver_end(struct pgsession *s)
     head->findings += s->rows.findings;
     pgrows_forget(&s->rows);
     s->rows_refused = false;
+    return pgrecord_end(s);
 }
 
 /* [waits] The row goes on as it is. */
@@ -138,9 +142,15 @@ pass_row(struct pgsession *s, uint32_t body_len, uint64_t rows)
     struct pganswer *head = pganswers_head(&s->answers);
     struct pgview_part part = part_of(head);
     const char *limit = pglimit_passed(s, &part, rows, PGWIRE_HEADER_BYTES + (uint64_t)body_len);
+    enum err e;
 
     if (limit != NULL)
         return stop_for_limit(s, body_len, limit);
+    if ((e = pgrecord_passing(s, body_len,
+                              s->rows.kind == PGROWS_COPY_TEXT ||
+                                  s->rows.kind == PGROWS_COPY_BINARY)) != OK)
+        return e;
+    head = pganswers_head(&s->answers);
     head->bytes += PGWIRE_HEADER_BYTES + (uint64_t)body_len;
     return pglane_stream(&s->down, body_len);
 }
@@ -173,7 +183,9 @@ rewrite_row(struct pgsession *s, uint32_t body_len)
         return stop_for_limit(s, body_len, limit);
     }
     head->bytes += out->len - start;
-    return pglane_rewritten(&s->down, body_len);
+    e = pgrecord_rewritten(s, str_skip(buf_str(out), start + PGWIRE_HEADER_BYTES),
+                           s->rows.kind != PGROWS_TABLE);
+    return e == OK ? pglane_rewritten(&s->down, body_len) : e;
 }
 
 /* Rows that are too large for one piece: nothing in them is hidden, so lengths stay and detectors
@@ -290,6 +302,7 @@ serve_large_row(struct pgsession *s, uint32_t body_len)
     struct pganswer *head = pganswers_head(&s->answers);
     struct pgview_part part = part_of(head);
     const char *limit;
+    enum err e;
 
     if (s->rows.hides || s->rows.kind == PGROWS_COPY_BINARY || s->rows.detectors == NULL)
         return refuse_size(s, body_len);
@@ -297,6 +310,8 @@ serve_large_row(struct pgsession *s, uint32_t body_len)
     if (limit != NULL)
         return stop_for_limit(s, body_len, limit);
     head->bytes += PGWIRE_HEADER_BYTES + (uint64_t)body_len;
+    if ((e = pgrecord_unseen(s, s->rows.kind == PGROWS_TABLE ? s->rows.n : 1)) != OK)
+        return e;
     return scan_large_row(s, body_len);
 }
 
@@ -304,8 +319,12 @@ enum err
 pgdeliver_row(struct pgsession *s, uint32_t body_len)
 {
     struct pganswer *head = pganswers_head(&s->answers);
+    enum err e;
 
     if (head->view == NULL) {
+        if ((e = pgrecord_passing(s, body_len, false)) != OK)
+            return e;
+        head = pganswers_head(&s->answers);
         head->delivered++;
         head->bytes += PGWIRE_HEADER_BYTES + (uint64_t)body_len;
         return pglane_stream(&s->down, body_len);
@@ -343,8 +362,12 @@ pgdeliver_copy_data(struct pgsession *s, uint32_t body_len)
 {
     struct pganswer *head = pganswers_head(&s->answers);
     bool names = s->rows.kind == PGROWS_COPY_TEXT && !s->rows.begun && s->rows.copy.header;
+    enum err e;
 
     if (head->view == NULL) {
+        if ((e = pgrecord_passing(s, body_len, true)) != OK)
+            return e;
+        head = pganswers_head(&s->answers);
         head->delivered++;
         head->bytes += PGWIRE_HEADER_BYTES + (uint64_t)body_len;
         return pglane_stream(&s->down, body_len);

@@ -15,7 +15,8 @@ enum err pgdeliver_row(struct pgsession *s, uint32_t body_len);
 enum err pgdeliver_copy_begin(struct pgsession *s, uint32_t body_len);
 enum err pgdeliver_copy_data(struct pgsession *s, uint32_t body_len);
 
-/* The rows of a statement are over: what was masked and found goes into the head's record. */
-void pgdeliver_end(struct pgsession *s);
+/* The rows of a statement are over: what was masked and found goes into the head's record, and what
+ * is recorded of them is handed over. An error has ended the session. */
+enum err pgdeliver_end(struct pgsession *s);
 
 #endif

@@ -61,8 +61,9 @@ finish_head(struct pgsession *s, enum pgname_result result)
     const struct pganswer *head = pganswers_head(&s->answers);
     enum err e;
 
-    if (!head->ours || result != PGNAME_DONE) /* what it described is about to come */
-        pgdeliver_end(s);
+    if ((!head->ours || result != PGNAME_DONE) && /* what it described is about to come */
+        (e = pgdeliver_end(s)) != OK)
+        return e;
     if (head->delivered > 0)
         gate_count_rows(s->gate, head->delivered);
     e = pgsession_outcome(s, head, false);
@@ -381,7 +382,8 @@ serve_complete(struct response *r)
     note_cursor(s, head, tag);
     if (head->limited)
         pgaffected_count(s, tag, rows);
-    pgdeliver_end(s);
+    if ((e = pgdeliver_end(s)) != OK)
+        return e;
     head->statement_at++;
     head->rows += rows;
     s->copy_out = false;
@@ -451,8 +453,12 @@ serve_description(struct response *r)
     }
     if (head->kind == PGWIRE_OF_DESCRIBE_STATEMENT && !head->described)
         return lose_track(r);
-    if (!head->ours)
+    if (!head->ours) {
+        if (head->kind == PGWIRE_OF_DESCRIBE_PORTAL &&
+            (e = pgrecord_description(s, r->type, r->body_len)) != OK)
+            return e;
         return finish_and_pass(r);
+    }
     if ((e = pgdeliver_description(s, r->type, r->body_len)) != OK)
         return e;
     return finish_head(s, PGNAME_DONE);

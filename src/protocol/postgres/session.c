@@ -316,6 +316,7 @@ release(struct pgsession *s)
     pganswers_free(&s->answers);
     pgaffected_free(s);
     pgrows_free(&s->rows);
+    pgrecord_free(&s->record);
     pglane_free(&s->up);
     pglane_free(&s->down);
     pgnames_free(s->cursors);
@@ -343,6 +344,7 @@ pgsession_run(struct door *door, const struct grant *grant, struct pgtarget *tar
     struct fiber *fibers[N_FIBERS] = {0};
     enum err e;
 
+    pgpurpose_begin(&s);
     if ((e = prepare(&s)) == OK && (e = start_fibers(&s, fibers)) == OK)
         wait_for_end(&s);
     else
@@ -395,7 +397,8 @@ serve_granted(struct door *door, struct pgstartup *start)
 
         pgstartup_farewell(door->client, &failure);
         err_ignore(fail(e, "%s", target.reason));
-    } else if ((e = welcome(door, start, &target)) == OK) {
+    } else if ((e = gate_set_purpose(door->gate, pgsettings_purpose(&start->settings))) == OK &&
+               (e = welcome(door, start, &target)) == OK) {
         buf_free(&target.parameters);
         e = pgsession_run(door, &start->grant, &target);
     }

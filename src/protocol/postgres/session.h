@@ -9,6 +9,8 @@
 #include "protocol/postgres/answers.h"
 #include "protocol/postgres/context.h"
 #include "protocol/postgres/lane.h"
+#include "protocol/postgres/purpose.h"
+#include "protocol/postgres/record.h"
 #include "protocol/postgres/rows.h"
 #include "protocol/postgres/statement.h"
 #include "protocol/postgres/target.h"
@@ -38,6 +40,7 @@ struct pgsession {
     struct pgnames *cursors;    /* of struct pgview: on whose tallies their rows count */
     struct sql_cache *cache;
     struct pgcontext context; /* what statements are analysed by */
+    struct pgpurpose purpose; /* what they are for */
 
     enum pgwire_status status; /* as the server said last */
     uint64_t segment;          /* counts Syncs and Queries forwarded: what fails together */
@@ -55,6 +58,7 @@ struct pgsession {
     /* Of the head's answer */
     struct pgrows rows; /* what its rows are, as the server described them */
     bool rows_refused;  /* that was not what was expected */
+    struct pgrecord record;
 
     bool cancel_wanted;   /* what runs passed a limit: the main fiber is to have it cancelled */
     bool cancelling;      /* until that is done nothing new is forwarded */
@@ -75,7 +79,8 @@ struct pgsession {
     struct buf farewell; /* a FATAL ErrorResponse; empty: none */
 };
 
-/* [waits] Serves until the end of either side. `target` has logged in. */
+/* [waits] Serves until the end of either side. `target` has logged in, and the gate knows what the
+ * client said that the session is for. */
 enum err pgsession_run(struct door *door, const struct grant *grant, struct pgtarget *target);
 
 /* Ends the session, once: `failure` (NULL: nothing) is told to the client if its framing allows.

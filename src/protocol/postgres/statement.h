@@ -26,6 +26,8 @@ struct pgfacts_summary {
     bool ends_transaction; /* or goes back in it */
     bool controls_transactions; /* begins, ends or prepares one */
     bool empty;                 /* no statement at all: nothing would run */
+    struct sql_purpose
+        purpose; /* of the session; borrowed from the facts, or the statement's own */
 };
 void pgfacts_summarise(const struct sql_facts *facts, struct pgfacts_summary *out);
 

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "policy/limits.h"
+#include "gate/recorder.h"
 #include "protocol/postgres/ask.h"
 #include "protocol/postgres/limit.h"
 #include "protocol/postgres/refusal.h"
@@ -348,7 +349,7 @@ admit(struct request *r, struct command *command, const struct pgstatement *stat
     enum err e = OK;
 
     *judgement = JUDGED_REFUSED;
-    if (statement != NULL && statement->n_uses > 0)
+    if ((e = pgpurpose_complete(r->s, command)) == OK && statement != NULL && statement->n_uses > 0)
         e = resolve(r->s, statement, 1, &demands);
     if (e == ERR_CANCELED) {
         free(demands.owned);
@@ -370,6 +371,10 @@ admit(struct request *r, struct command *command, const struct pgstatement *stat
             answer->admitted = true;
             answer->command = admission.id;
             answer->writes = writes(command);
+            if (r->s->door->recorder != NULL) {
+                recorder_keep(r->s->door->recorder, admission.verdict.record.retention_seconds);
+                answer->record_rows = admission.verdict.record.rows;
+            }
             if (limit_view(&answer->view, &admission.verdict) != OK)
                 e = pgsession_fatal(r->s, ERR_NOMEM, "53200");
         }
@@ -502,7 +507,9 @@ run(struct request *r, struct pgstatement *statement, const struct pgfacts_summa
     view = changes_context ? pgview_hold(answer->view) : NULL;
     note_effects(s, statement, summary, answer);
     entry = pgwait_next_entry(s);
-    if ((e = forward(r, answer)) == OK)
+    if ((e = forward(r, answer)) == OK && !s->skipping)
+        pgpurpose_change(s, &summary->purpose);
+    if (e == OK)
         e = wait_for_effects(s, answer, entry, changes_names || changes_context);
     if (e == OK && changes_context) {
         pgcontext_note_change(&s->context, summary);
@@ -641,6 +648,28 @@ refuse_mistake(struct request *r, const struct sql_lineage *lineage, struct str 
     return refuse_because(r, sqlstate, text, lineage->refusal);
 }
 
+/* What `command` says itself that it is for: in a comment, or by setting the session's purpose. */
+static enum err
+state_purpose(struct command *command, const struct sql_purpose *set)
+{
+    enum err e = sql_commented_purpose(command->text, &command->purpose);
+
+    if (e == OK && set->mistake != NULL)
+        return fail(ERR_INVALID, "%s", set->mistake);
+    if (e == OK && command->purpose.len == 0)
+        command->purpose = set->value;
+    return e;
+}
+
+static enum err
+refuse_purpose(struct request *r, struct str text)
+{
+    char reason[ERR_TEXT_MAX];
+
+    (void)snprintf(reason, sizeof(reason), "%s", err_text());
+    return refuse_because(r, "22023", text, str_from(reason));
+}
+
 /* The messages. */
 
 /* [waits] A string of statements whose facts are known. */
@@ -691,14 +720,19 @@ serve_query(struct request *r)
     pgfacts_summarise(facts, &summary);
     command.demands = facts->demands;
     command.n_demands = facts->n_demands;
-    if (summary.n_uses > 0) { /* looking up what it runs may need the cache for other statements */
+    if (summary.n_uses > 0 || summary.purpose.change != SQL_PURPOSE_KEPT) {
+        /* looking up what it runs may need the cache for other statements */
         statement = pgstatement_new(facts, command.text, STR(""), s->context.generation);
         if (statement == NULL)
             return pgsession_fatal(s, fail(ERR_NOMEM, "no memory for a statement"), "53200");
         command.demands = statement->demands;
+        summary.purpose = statement->summary.purpose;
     }
     lineage = sql_lineage_hold(facts->lineage);
-    e = run_query(r, &command, statement, lineage, &summary);
+    if (state_purpose(&command, &summary.purpose) == OK)
+        e = run_query(r, &command, statement, lineage, &summary);
+    else
+        e = refuse_purpose(r, command.text);
     sql_lineage_release(lineage);
     if (statement != NULL)
         pgobject_release(&statement->object);
@@ -784,7 +818,9 @@ serve_parse(struct request *r)
     command.text = parse.text;
     command.demands = statement->demands;
     command.n_demands = statement->n_demands;
-    if (!summary.empty)
+    if (state_purpose(&command, &statement->summary.purpose) != OK)
+        e = refuse_purpose(r, command.text), judgement = JUDGED_REFUSED;
+    else if (!summary.empty && (e = pgpurpose_complete(s, &command)) == OK)
         e = judge_parse(r, &command, &judgement);
     if (e == OK && judgement == JUDGED_ALLOWED)
         e = forward_parse(r, &parse, statement);
@@ -828,6 +864,8 @@ command_of(const struct pgsession *s, const struct pgportal *portal)
 
     describe_protection(portal->view != NULL ? portal->view->lineage : portal->statement->lineage,
                         &command);
+    err_ignore(
+        state_purpose(&command, &portal->statement->summary.purpose)); /* Parse had it right */
     return command;
 }
 
@@ -963,21 +1001,24 @@ renew_view(struct pgsession *s, struct pgportal *portal, struct command *command
     return OK;
 }
 
-/* [waits] So that the rows that follow are described, whether the client asks for that or not. */
+/* [waits] So that the rows that follow are described, whether the client asks for that or not:
+ * to be masked, or to be recorded. */
 static enum err
-describe_portal(struct request *r, struct str name, struct pgview *view)
+describe_portal(struct request *r, struct str name, const struct pgportal *portal,
+                const struct pganswer *execute)
 {
     struct pgsession *s = r->s;
-    struct pganswer answer = {.kind = PGWIRE_OF_DESCRIBE_PORTAL, .ours = true};
+    struct pganswer answer = {.kind = PGWIRE_OF_DESCRIBE_PORTAL, .ours = true, .portal = portal};
     struct buf out = buf_make(256);
     enum err e;
 
-    if (view == NULL || !pgview_wants_description(view))
+    if (!execute->record_rows &&
+        (execute->view == NULL || !pgview_wants_description(execute->view)))
         return OK;
     if ((e = pgwait_room(s, 2)) != OK || s->skipping)
         return e;
     pgwire_put_target(&out, 'D', 'P', name);
-    answer.view = pgview_hold(view);
+    answer.view = pgview_hold(execute->view);
     pganswers_push(&s->answers, &answer);
     if ((e = buf_ok(&out)) == OK)
         e = pglane_insert(&s->up, buf_str(&out));
@@ -992,8 +1033,8 @@ run_portal(struct request *r, struct str name, struct pgportal *portal)
     struct pgsession *s = r->s;
     struct pgstatement *statement = portal->statement;
     struct command command = command_of(s, portal);
-    struct pganswer answer = {.kind = PGWIRE_OF_EXECUTE,
-                              .copies_left = statement->summary.n_copies_in};
+    struct pganswer answer = {
+        .kind = PGWIRE_OF_EXECUTE, .portal = portal, .copies_left = statement->summary.n_copies_in};
     enum judgement judgement = JUDGED_ALLOWED;
     struct str missing;
     enum err e;
@@ -1008,7 +1049,7 @@ run_portal(struct request *r, struct str name, struct pgportal *portal)
     if (e == OK && judgement == JUDGED_ALLOWED && portal->view == NULL)
         portal->view = pgview_hold(answer.view); /* its batches count together */
     if (e == OK && judgement == JUDGED_ALLOWED)
-        e = describe_portal(r, name, answer.view);
+        e = describe_portal(r, name, portal, &answer);
     if (e == OK && judgement == JUDGED_ALLOWED)
         return run(r, statement, &statement->summary, &answer);
     pgview_release(answer.view);
@@ -1057,6 +1098,7 @@ serve_describe(struct request *r)
             return e;
         if (object != NULL)
             answer.view = pgview_hold(((struct pgportal *)object)->view);
+        answer.portal = object;
     }
     return forward(r, &answer);
 }
