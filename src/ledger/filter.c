@@ -96,6 +96,16 @@ fits(struct str pattern, struct str value)
     return pattern.len == 0 || str_glob(pattern, value);
 }
 
+/* Whether it is about this identity, or what it did: humans who decide and administer are actors.
+ */
+static bool
+is_of(const json_t *record, struct str pattern)
+{
+    struct str actor = ledger_member(record, "actor");
+
+    return fits(pattern, ledger_subject(record)) || (actor.len > 0 && fits(pattern, actor));
+}
+
 static bool
 is_in_time(const struct ledger_filter *filter, struct str time)
 {
@@ -207,7 +217,7 @@ ledger_filter_matches(const struct ledger_filter *filter, const json_t *record)
 {
     return is_in_time(filter, ledger_member(record, "time")) &&
            fits(filter->session, ledger_member(record, "session")) &&
-           fits(filter->subject, ledger_subject(record)) &&
+           is_of(record, filter->subject) &&
            fits(filter->resource, ledger_member(record, "resource")) &&
            fits(filter->type, ledger_member(record, "type")) &&
            fits(filter->verdict, ledger_member(record, "verdict")) &&

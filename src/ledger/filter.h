@@ -10,7 +10,7 @@
 /* Empty: any. Globs know `*` and `?`. */
 struct ledger_filter {
     struct str session;
-    struct str subject; /* a claimed one counts where none was verified */
+    struct str subject; /* or actor; a claimed one counts where none was verified */
     struct str resource, type, verdict;
     /* A relation that a command uses: "schema.name", or "name" in any schema, both globs. What a
      * command names without a schema may be in any. */

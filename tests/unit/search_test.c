@@ -625,6 +625,18 @@ test_a_walk_may_turn_anywhere(void **state)
 }
 
 static void
+test_what_a_human_decided_is_found_by_their_name(void **state)
+{
+    json_t *record = json_loads("{\"type\":\"approval\",\"actor\":\"carol\"}", 0, NULL);
+    struct ledger_filter carol = {.subject = STR("car*")}, dave = {.subject = STR("dave")};
+
+    (void)state;
+    assert_true(ledger_filter_matches(&carol, record));
+    assert_false(ledger_filter_matches(&dave, record));
+    json_decref(record);
+}
+
+static void
 test_members_are_seen_as_a_parser_sees_them(void **state)
 {
     struct fields f = fields_of(
@@ -880,6 +892,7 @@ main(void)
         cmocka_unit_test(test_a_directory_without_a_ledger_is_an_error),
         cmocka_unit_test(test_a_search_that_is_given_up_says_so),
         cmocka_unit_test(test_a_walk_may_turn_anywhere),
+        cmocka_unit_test(test_what_a_human_decided_is_found_by_their_name),
         cmocka_unit_test(test_members_are_seen_as_a_parser_sees_them),
         cmocka_unit_test(test_the_same_policies_change_nothing),
         cmocka_unit_test(test_a_policy_that_denies_says_which_commands_it_would),
