@@ -209,6 +209,7 @@ pgportal_new(struct pgstatement *statement, size_t n_values, size_t bytes, char 
     p->values = (struct bind_value *)(p + 1);
     p->n_values = n_values;
     p->view = NULL;
+    p->approval = (struct approval){0};
     *room = (char *)(p->values + n_values);
     pgobject_hold(&statement->object);
     p->statement = statement;

@@ -3,6 +3,7 @@
 #ifndef PROTOCOL_POSTGRES_STATEMENT_H
 #define PROTOCOL_POSTGRES_STATEMENT_H
 
+#include "gate/gate.h"
 #include "protocol/postgres/names.h"
 #include "protocol/postgres/view.h"
 #include "sql/facts.h"
@@ -65,6 +66,7 @@ struct pgportal {
     struct pgview *view;           /* held: of the answer; NULL: it is passed on as it is */
     struct bind_value *values;
     size_t n_values;
+    struct approval approval; /* what humans said of it: of all its batches */
 };
 
 /* A portal of `statement` (held) with room for `n_values` values of `bytes` bytes in all, which

@@ -6,6 +6,7 @@
 #include "policy/limits.h"
 #include "gate/recorder.h"
 #include "protocol/postgres/ask.h"
+#include "protocol/postgres/hold.h"
 #include "protocol/postgres/limit.h"
 #include "protocol/postgres/refusal.h"
 #include "protocol/postgres/session.h"
@@ -14,7 +15,6 @@
 enum {
     EXECUTE_DEPTH_MAX = 8,
     PARSE_OVERHEAD_MAX = 64 + 2 + 2 + 4 * UINT16_MAX,
-    CANCEL_WAIT_MS = 10000,
 };
 
 /* One message being judged. */
@@ -24,27 +24,6 @@ struct request {
     uint32_t body_len;
     bool unnamed_parse;
 };
-
-/* [waits] Until a cancel request of the gateway's own is done with, lest it hit what comes next. */
-static enum err
-wait_for_cancel(struct pgsession *s)
-{
-    int64_t deadline = clock_monotonic_ms() + CANCEL_WAIT_MS;
-    enum err e = OK;
-
-    if (s->cancelling && (e = pglane_flush(&s->up)) != OK)
-        return e;
-    while (e == OK && s->cancelling) {
-        if (s->over || s->down_done)
-            return fail(ERR_CANCELED, "the session is over");
-        e = fiber_condition_wait(&s->progress, deadline);
-    }
-    if (e == ERR_TIMEOUT) {
-        s->cancelling = false;
-        e = OK;
-    }
-    return e;
-}
 
 /* [waits] Until it is known whether a COPY FROM STDIN that was forwarded has begun, since that
  * decides what the next message means. */
@@ -109,6 +88,8 @@ forward(struct request *r, struct pganswer *answer)
         e = abandon(s, answer);
         return e == OK ? pglane_drop(&s->up, r->body_len) : e;
     }
+    if (answer->kind == PGWIRE_OF_EXECUTE)
+        s->executed = s->segment;
     pganswers_push(&s->answers, answer);
     pglimit_begin(s);
     if (answer->kind == PGWIRE_OF_QUERY || answer->kind == PGWIRE_OF_SYNC)
@@ -178,13 +159,18 @@ refuse_because(struct request *r, const char *sqlstate, struct str text, struct 
     return refuse(r, refusal);
 }
 
+/* [waits] What was not admitted, whether by a rule or by a human. */
 static enum err
-refuse_verdict(struct request *r, const struct verdict *verdict)
+refuse_admission(struct request *r, const struct admission *admission)
 {
     struct buf *refusal;
     enum err e;
 
-    if ((e = pgrefusal_of_verdict(r->s->gate, verdict, &refusal)) != OK)
+    if (admission->held != HOLD_NONE)
+        e = pghold_refusal(admission, &refusal);
+    else
+        e = pgrefusal_of_verdict(r->s->gate, &admission->verdict, &refusal);
+    if (e != OK)
         return pgsession_fatal(r->s, e, "53200");
     return refuse(r, refusal);
 }
@@ -339,10 +325,10 @@ writes(const struct command *command)
 }
 
 /* [waits] Decides `command`, whose statement is known in full, and records the decision. If it is
- * refused that is done here. */
+ * refused that is done here. `approval` as for pghold_admit(). */
 static enum err
 admit(struct request *r, struct command *command, const struct pgstatement *statement,
-      struct pganswer *answer, enum judgement *judgement)
+      struct approval *approval, struct pganswer *answer, enum judgement *judgement)
 {
     struct demands demands = {.items = command->demands, .n = command->n_demands};
     struct admission admission;
@@ -362,10 +348,10 @@ admit(struct request *r, struct command *command, const struct pgstatement *stat
     } else {
         command->demands = demands.items;
         command->n_demands = demands.n;
-        if ((e = gate_admit(r->s->gate, command, &admission)) != OK) {
-            e = pgsession_fatal(r->s, e, "57P01");
+        if ((e = pghold_admit(r->s, command, statement, approval, &admission)) != OK) {
+            e = e == ERR_CANCELED ? e : pgsession_fatal(r->s, e, "57P01");
         } else if (!gate_runs(&admission.verdict)) {
-            e = refuse_verdict(r, &admission.verdict);
+            e = refuse_admission(r, &admission);
         } else {
             *judgement = JUDGED_ALLOWED;
             answer->admitted = true;
@@ -689,7 +675,7 @@ run_query(struct request *r, struct command *command, struct pgstatement *statem
         missing.ptr != NULL)
         e = refuse_missing(r, "cursor", "34000", missing), judgement = JUDGED_REFUSED;
     else if (e == OK && !summary->empty)
-        e = admit(r, command, statement, &answer, &judgement);
+        e = admit(r, command, statement, NULL, &answer, &judgement);
     if (e == OK && judgement == JUDGED_ALLOWED)
         return run(r, statement, summary, &answer);
     pgview_release(answer.view);
@@ -739,7 +725,8 @@ serve_query(struct request *r)
     return e;
 }
 
-/* [waits] Decides a Parse: nothing runs yet, so only a refusal is recorded. */
+/* [waits] Decides a Parse: nothing runs yet, so only a refusal is recorded, and humans are asked
+ * when it is known with which values it is to run. */
 static enum err
 judge_parse(struct request *r, const struct command *command, enum judgement *judgement)
 {
@@ -751,16 +738,16 @@ judge_parse(struct request *r, const struct command *command, enum judgement *ju
     *judgement = JUDGED_ALLOWED;
     if ((e = gate_decide(r->s->gate, command, &verdict)) != OK)
         return pgsession_fatal(r->s, e, "57P01");
-    if (gate_runs(&verdict))
+    if (gate_runs(&verdict) || verdict.kind == VERDICT_STEP_UP)
         return OK;
-    if ((e = gate_admit(r->s->gate, command, &admission)) != OK)
-        return pgsession_fatal(r->s, e, "57P01");
+    if ((e = pghold_admit(r->s, command, NULL, NULL, &admission)) != OK)
+        return e == ERR_CANCELED ? e : pgsession_fatal(r->s, e, "57P01");
     if (gate_runs(&admission.verdict)) { /* the policy was replaced between the two */
         skipped.command = admission.id;
         return abandon(r->s, &skipped);
     }
     *judgement = JUDGED_REFUSED;
-    return refuse_verdict(r, &admission.verdict);
+    return refuse_admission(r, &admission);
 }
 
 static enum err
@@ -891,7 +878,8 @@ forward_bind(struct request *r, struct str name, struct pgportal *portal)
     enum err e;
 
     if ((may_run_early(name, portal->statement) || command.protected_use.len > 0) &&
-        ((e = admit(r, &command, portal->statement, &answer, &judgement)) != OK ||
+        ((e = admit(r, &command, portal->statement, &portal->approval, &answer, &judgement)) !=
+             OK ||
          judgement == JUDGED_REFUSED))
         return e;
     e = pgnames_begin(s->portals, name, &portal->object, s->segment, &answer.change);
@@ -1045,7 +1033,7 @@ run_portal(struct request *r, struct str name, struct pgportal *portal)
         return refuse_missing(r, "cursor", "34000", missing);
     answer.view = pgview_hold(portal->view);
     if (!statement->summary.empty)
-        e = admit(r, &command, statement, &answer, &judgement);
+        e = admit(r, &command, statement, &portal->approval, &answer, &judgement);
     if (e == OK && judgement == JUDGED_ALLOWED && portal->view == NULL)
         portal->view = pgview_hold(answer.view); /* its batches count together */
     if (e == OK && judgement == JUDGED_ALLOWED)
@@ -1255,7 +1243,7 @@ serve_message(struct request *r, const struct pgwire_rule *rule)
         return break_off(s, s->copy_in ? "unexpected message during COPY" : "unexpected message",
                          r->type);
     }
-    if ((e = wait_for_cancel(s)) != OK || (e = pgaffected_roll_back(s)) != OK ||
+    if ((e = pgwait_cancel(s)) != OK || (e = pgaffected_roll_back(s)) != OK ||
         (e = pgwait_room(s, 1)) != OK)
         return e;
     if (s->skipping && r->type != 'S')
