@@ -9,8 +9,6 @@
 
 #include <cmocka.h>
 
-#include "base/buf.h"
-
 static bool
 contains(struct str text, const char *part)
 {
