@@ -1,0 +1,115 @@
+"""The gateway's HTTPS API: every answer is held against the OpenAPI document that it serves."""
+import functools
+import json
+import re
+
+import jsonschema
+import requests
+
+from . import machine
+
+DOCUMENT = machine.ROOT / "src" / "control" / "openapi.json"
+
+
+@functools.cache
+def document():
+    return json.loads(DOCUMENT.read_text())
+
+
+@functools.cache
+def _paths():
+    """[(pattern, path item)], literal segments before parameters."""
+    items = sorted(document()["paths"].items(), key=lambda item: item[0].count("{"))
+    return [(re.compile(re.sub(r"\\{[^/]*?\\}", "[^/]+", re.escape(path)) + "$"), path, item)
+            for path, item in items]
+
+
+def described(method, path):
+    """The operation of the document for this path (without its query)."""
+    for pattern, name, item in _paths():
+        if pattern.match(path):
+            assert method.lower() in item, f"{method} {name} is not described"
+            return item[method.lower()]
+    raise AssertionError(f"{path} is not described")
+
+
+def _resolve(value):
+    while "$ref" in value:
+        target = document()
+        for part in value["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        value = target
+    return value
+
+
+def check(method, path, answer):
+    """Holds an answer against the document: its status, its type and its body."""
+    operation = described(method, path.partition("?")[0])
+    status = str(answer.status_code)
+    assert status in operation["responses"], f"{method} {path}: {status} is not described: {answer.text[:300]}"
+    content = _resolve(operation["responses"][status]).get("content", {})
+    kind = answer.headers.get("Content-Type", "").partition(";")[0]
+    if not content:
+        assert not answer.content, f"{method} {path}: a body that is not described"
+        return
+    assert kind in content, f"{method} {path}: {kind} is not described"
+    if kind.endswith("json") and "schema" in content[kind]:
+        validator = jsonschema.Draft202012Validator(
+            {**content[kind]["schema"], "components": document()["components"]})
+        problem = jsonschema.exceptions.best_match(validator.iter_errors(answer.json()))
+        assert problem is None, \
+            f"{method} {path}: {problem.json_path}: {problem.message}\n{answer.text[:2000]}"
+
+
+class Api:
+    """One client; `token` goes as a bearer token, unless a cookie is used."""
+
+    def __init__(self, gateway, token=None):
+        self.url = gateway.console_url
+        self.session = requests.Session()
+        self.session.verify = str(gateway.authority.ca)
+        self.session.trust_env = False
+        if token:
+            self.session.headers["Authorization"] = f"Bearer {token}"
+
+    def raw(self, method, path, body=None, **options):
+        """The answer, held against the document. `body` goes as JSON."""
+        if body is not None:
+            options.setdefault("json", body)
+        answer = self.session.request(method, self.url + path, timeout=machine.PATIENCE,
+                                      allow_redirects=False, **options)
+        if path.startswith("/v1/") and document().get("paths"):
+            check(method, path, answer)
+        return answer
+
+    def status(self, method, path, body=None):
+        return self.raw(method, path, body).status_code
+
+    def get(self, path, expect=200):
+        return self._call("GET", path, None, expect)
+
+    def post(self, path, body=None, expect=200):
+        """`expect` None: any success."""
+        return self._call("POST", path, {} if body is None else body, expect)
+
+    def _call(self, method, path, body, expect):
+        answer = self.raw(method, path, body)
+        fine = answer.status_code < 300 if expect is None else answer.status_code == expect
+        assert fine, f"{method} {path}: {answer.status_code} {answer.text[:1000]}"
+        return answer.json() if answer.content and "json" in answer.headers["Content-Type"] else \
+            answer.text
+
+    def events(self, path="/v1/events"):
+        """Server-sent events as (event, data), as long as the caller reads on."""
+        with self.session.get(self.url + path, stream=True, timeout=machine.PATIENCE) as answer:
+            assert answer.status_code == 200, answer.text
+            name, data = "message", []
+            for line in answer.iter_lines(chunk_size=1, decode_unicode=True):
+                if not line:
+                    if data:
+                        yield name, json.loads("\n".join(data))
+                    name, data = "message", []
+                elif line.startswith("event:"):
+                    name = line[6:].strip()
+                elif line.startswith("data:"):
+                    data.append(line[5:].lstrip())
