@@ -15,8 +15,8 @@ export class Problem extends Error {
 let csrf = '';
 let loggedOut: () => void = () => undefined;
 
-export function setCsrf(value: string): void {
-  csrf = value;
+export function setCsrf(value: string | null | undefined): void {
+  csrf = value ?? '';
 }
 
 // What to do when the server no longer knows this browser.

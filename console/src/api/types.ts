@@ -1,4 +1,4 @@
-// What the API answers (docs: /v1/openapi.json). Fields marked `?` may be absent or null.
+// What the API answers (/v1/openapi.json). Fields marked `?` may be absent, null or empty.
 
 export type Maybe<T> = T | null | undefined;
 
@@ -9,8 +9,11 @@ export interface Me {
   email?: Maybe<string>;
   groups: string[];
   roles: string[];
-  csrf: string;
-  expires: string;
+  // null where a bearer token was shown instead of a cookie.
+  csrf: Maybe<string>;
+  expires: Maybe<string>;
+  chain?: Maybe<string[]>;
+  push_configured?: Maybe<boolean>;
 }
 
 export interface Page<T> {
@@ -29,6 +32,7 @@ export interface Bind {
   text?: Maybe<string>;
   base64?: Maybe<string>;
   full_length?: Maybe<number>;
+  cut?: Maybe<boolean>;
 }
 
 export interface Fact {
@@ -46,10 +50,14 @@ export interface Command {
   classes?: Maybe<string[]>;
   objects?: Maybe<Fact[]>;
   binds?: Maybe<Bind[]>;
+  binds_left_out?: Maybe<number>;
+  context?: Maybe<string>;
+  cut?: Maybe<boolean>;
   hash?: Maybe<string>;
 }
 
-export type Cell = string | number | boolean | null;
+// A value of a row; an object stands for bytes that are not text, or for what was left out.
+export type Cell = string | number | boolean | null | { text?: string; base64?: string; full_length?: number | null };
 
 export interface Sample {
   columns: (string | Column)[];
@@ -98,13 +106,15 @@ export interface ApprovalRequest {
   created: string;
   expires: string;
   decided?: Maybe<string>;
+  decided_by?: Maybe<string>;
+  decided_text?: Maybe<string>;
   wait_seconds?: Maybe<number>;
   rule?: Maybe<string>;
   rule_text?: Maybe<string>;
-  message?: Maybe<string>;
   purpose?: Maybe<string>;
   reason?: Maybe<string>;
-  seconds?: Maybe<number>;
+  access_seconds?: Maybe<number>;
+  task?: Maybe<string>;
   session?: Maybe<string>;
   chain: string[];
   subject: string;
@@ -127,7 +137,7 @@ export interface ApprovalRequest {
   link?: Maybe<string>;
   scope?: Maybe<string>;
   valid_for_seconds?: Maybe<number>;
-  waiters?: Maybe<number>;
+  waiting?: Maybe<boolean>;
   reason_required?: Maybe<boolean>;
 }
 
@@ -137,13 +147,15 @@ export interface Access {
   issuer?: Maybe<string>;
   resource: string;
   rule?: Maybe<string>;
-  state: string;
+  live: boolean;
+  by?: Maybe<string>;
   created: string;
   expires: string;
   revoked?: Maybe<string>;
+  revoked_by?: Maybe<string>;
+  revoked_reason?: Maybe<string>;
   reason?: Maybe<string>;
   request?: Maybe<string>;
-  you?: Maybe<{ may_revoke?: Maybe<boolean> }>;
 }
 
 export interface Session {
@@ -159,22 +171,26 @@ export interface Session {
   source?: Maybe<string>;
   opened: string;
   closed?: Maybe<string>;
-  reason?: Maybe<string>;
-  purpose?: Maybe<string>;
+  expires?: Maybe<string>;
+  // Why it ended, in a word.
+  end?: Maybe<string>;
+  task?: Maybe<string>;
   commands?: Maybe<number>;
-  denied?: Maybe<number>;
+  refused?: Maybe<number>;
   rows?: Maybe<number>;
-  recording?: Maybe<Recording | boolean>;
+  recording?: Maybe<Recording>;
 }
 
 export interface Recording {
   bytes?: Maybe<number>;
   chunks?: Maybe<number>;
-  ended?: Maybe<string>;
-  rows?: Maybe<boolean | number>;
+  ended?: Maybe<boolean>;
+  rows?: Maybe<boolean>;
   retain_until?: Maybe<string>;
   legal_hold?: Maybe<boolean>;
-  uploaded?: Maybe<string | boolean>;
+  uploaded?: Maybe<boolean>;
+  // Whether control has the key: without it the recording is read elsewhere.
+  readable?: Maybe<boolean>;
 }
 
 export interface Column {
@@ -193,8 +209,17 @@ export interface RecordingEvent {
   classes?: Maybe<string[]>;
   verdict?: Maybe<string>;
   rule?: Maybe<string>;
+  message?: Maybe<string>;
+  purpose?: Maybe<string>;
+  decision?: Maybe<string>;
+  waited_ms?: Maybe<number>;
   request?: Maybe<string>;
   by?: Maybe<string>;
+  reason?: Maybe<string>;
+  event?: Maybe<string>;
+  unknown?: Maybe<boolean>;
+  detected?: Maybe<number>;
+  cut?: Maybe<boolean>;
   columns?: Maybe<(Column | string)[]>;
   rows?: Maybe<Cell[][] | number>;
   bytes?: Maybe<number>;
@@ -207,7 +232,9 @@ export interface RecordingEvent {
 
 export interface Replay {
   events: RecordingEvent[];
-  next?: Maybe<number>;
+  // The `after` of the next page.
+  next?: Maybe<string>;
+  cut_off?: Maybe<boolean>;
 }
 
 // A record of the ledger as it is written (docs/ledger.md); the fields depend on the type.
@@ -228,11 +255,14 @@ export interface Verification {
 export interface Resource {
   name: string;
   protocol: string;
-  labels?: Maybe<Record<string, string>>;
+  labels?: Maybe<{ key: string; value: string }[]>;
   contact?: Maybe<string>;
-  address_hint?: Maybe<string>;
-  databases?: Maybe<string[]>;
-  you?: Maybe<{ allowed: boolean; text?: Maybe<string> }>;
+  host?: Maybe<string>;
+  port?: Maybe<number>;
+  database?: Maybe<string>;
+  protected_columns?: Maybe<number>;
+  // `access_rule`: connecting needs access that this rule lets people give.
+  you?: Maybe<{ allowed: boolean; text?: Maybe<string>; access_rule?: Maybe<string> }>;
   connect?: Maybe<{ client: string; line: string }[]>;
 }
 
@@ -240,9 +270,9 @@ export interface Rule {
   name: string;
   verdict: string;
   on?: Maybe<string>;
-  who?: Maybe<string>;
-  resources?: Maybe<string>;
-  commands?: Maybe<string | string[]>;
+  who?: Maybe<{ subjects?: Maybe<string[]>; groups?: Maybe<string[]>; issuers?: Maybe<string[]> }>;
+  resources?: Maybe<string[]>;
+  commands?: Maybe<string[]>;
   text: string;
 }
 
@@ -252,14 +282,12 @@ export interface Policies {
 }
 
 export interface Demand {
-  effect: string;
+  classes?: Maybe<string[]>;
   verdict: string;
   rule?: Maybe<string>;
   kind?: Maybe<string>;
   schema?: Maybe<string>;
   name?: Maybe<string>;
-  object?: Maybe<string>;
-  classes?: Maybe<string[]>;
 }
 
 export interface Explanation {
@@ -267,15 +295,20 @@ export interface Explanation {
   rule?: Maybe<string>;
   message?: Maybe<string>;
   demands?: Maybe<Demand[]>;
-  masked?: Maybe<string | string[]>;
-  limits?: Maybe<string | Record<string, unknown>>;
+  // Rules that want approvals of it.
+  approvals?: Maybe<string[]>;
+  limits?: Maybe<string>;
+  // false: the resource protects columns, and what that makes of the statement is not known here.
+  protection_considered?: Maybe<boolean>;
   text?: Maybe<string>;
 }
 
 export interface DryRun {
   commands: number;
   changed: {
-    record: number | string | LedgerRecord;
+    record: number | string;
+    time?: Maybe<string>;
+    message?: Maybe<string>;
     statement?: Maybe<string>;
     subject?: Maybe<string>;
     resource?: Maybe<string>;
@@ -285,10 +318,15 @@ export interface DryRun {
     rule_would?: Maybe<string>;
   }[];
   counts?: Maybe<Record<string, number>>;
+  changed_total?: Maybe<number>;
+  // What the ledger does not hold, so that it was not considered.
+  unknown?: Maybe<string[]>;
+  incomplete?: Maybe<boolean>;
 }
 
 export interface Overview {
   nodes: { id: string; kind: 'identity' | 'resource' }[];
   edges: { identity: string; resource: string; commands: number; refused: number; rows: number }[];
   series: { time: string; commands: number; refused: number; approvals: number }[];
+  incomplete?: Maybe<boolean>;
 }

@@ -58,8 +58,8 @@ export function marksOf(events: RecordingEvent[]): Mark[] {
 }
 
 function textOf(event: RecordingEvent): string {
-  const parts = [event.text, event.rule, event.by, event.error, event.data, event.limit];
-  if (Array.isArray(event.rows)) parts.push(event.rows.map((row) => row.join(' ')).join(' '));
+  const parts = [event.text, event.rule, event.message, event.purpose, event.by, event.error, event.data, event.limit];
+  if (Array.isArray(event.rows)) parts.push(event.rows.map((row) => row.map((cell) => (typeof cell === 'object' && cell !== null ? (cell.text ?? '') : String(cell))).join(' ')).join(' '));
   if (event.columns) parts.push(event.columns.map((c) => (typeof c === 'string' ? c : c.name)).join(' '));
   for (const bind of event.binds ?? []) parts.push(bind.text);
   return parts.filter((part) => part).join(' ').toLowerCase();

@@ -15,7 +15,7 @@ export function columnNames(sample: Sample): string[] {
   return sample.columns.map((column) => (typeof column === 'string' ? column : column.name));
 }
 
-const same = (a: Cell | undefined, b: Cell | undefined): boolean => (a ?? null) === (b ?? null);
+const same = (a: Cell | undefined, b: Cell | undefined): boolean => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
 
 // Rows are paired in their order where both sides have the same columns and as many rows (an
 // UPDATE); otherwise what is only on one side was removed or added.

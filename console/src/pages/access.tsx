@@ -14,13 +14,13 @@ const TIMES = [900, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600, 24 * 3600];
 export function Access() {
   useTitle('Access');
   const { me } = useApp();
-  const { data, error, loading, reload } = useLoad<{ items: AccessGrant[] }>('access', (signal) => get('/v1/access', {}, signal));
+  const { data, error, loading, reload } = useLoad<{ items: AccessGrant[] }>('access', (signal) => get('/v1/access', { state: 'all' }, signal));
   const [revoke, setRevoke] = useState<AccessGrant | null>(null);
   useLive((name) => {
     if (name === 'approval' || name === 'return') reload();
   });
   const mayRevoke = (grant: AccessGrant): boolean =>
-    isActive(grant) && (grant.you?.may_revoke ?? (hasRole(me, 'admin') || grant.subject === me.subject));
+    isActive(grant) && (hasRole(me, 'admin') || (grant.subject === me.subject && grant.issuer === me.issuer));
   return (
     <div class="page">
       <header class="page-head">
@@ -40,6 +40,7 @@ export function Access() {
                 <tr>
                   <th scope="col">Who</th>
                   <th scope="col">Resource</th>
+                  <th scope="col">Given by</th>
                   <th scope="col">State</th>
                   <th scope="col">Left</th>
                   <th scope="col">Ends</th>
@@ -52,10 +53,11 @@ export function Access() {
                   <tr key={grant.id}>
                     <td><Text>{grant.subject}</Text></td>
                     <td><Text>{grant.resource}</Text></td>
-                    <td><Verdict value={grant.state} /></td>
+                    <td><Text>{grant.by}</Text></td>
+                    <td><Verdict value={isActive(grant) ? 'active' : grant.revoked ? 'revoked' : 'expired'} /></td>
                     <td>{isActive(grant) ? <Countdown until={grant.expires} /> : '–'}</td>
                     <td><Time at={grant.revoked ?? grant.expires} form="short" /></td>
-                    <td><Text>{grant.reason}</Text></td>
+                    <td><Text>{grant.reason}</Text>{grant.revoked_reason && <div class="hint">revoked: <Text>{grant.revoked_reason}</Text></div>}</td>
                     <td>
                       {mayRevoke(grant) && (
                         <button type="button" class="danger" onClick={() => setRevoke(grant)}>
@@ -87,11 +89,12 @@ export function Access() {
 }
 
 function isActive(grant: AccessGrant): boolean {
-  return !grant.revoked && ['active', 'granted', 'approved'].includes(grant.state) && Date.parse(grant.expires) > now();
+  return grant.live && Date.parse(grant.expires) > now();
 }
 
 function Ask() {
-  const resources = useLoad<{ items: Resource[] }>('resources', (signal) => get('/v1/resources', {}, signal));
+  const mayList = hasRole(useApp().me, 'viewer');
+  const resources = useLoad<{ items: Resource[] }>('resources', (signal) => (mayList ? get('/v1/resources', {}, signal) : Promise.resolve({ items: [] })));
   const [resource, setResource] = useState(() => new URLSearchParams(location.search).get('resource') ?? '');
   const [seconds, setSeconds] = useState(3600);
   const [reason, setReason] = useState('');
@@ -116,12 +119,16 @@ function Ask() {
     <form class="ask" onSubmit={(event) => void submit(event)} noValidate>
       <label>
         To
-        <select value={resource} onChange={(event) => setResource(event.currentTarget.value)}>
-          <option value="">choose …</option>
-          {[...new Set([...names, ...(resource === '' ? [] : [resource])])].map((name) => (
-            <option key={name} value={name}>{name}</option>
-          ))}
-        </select>
+        {mayList ? (
+          <select value={resource} onChange={(event) => setResource(event.currentTarget.value)}>
+            <option value="">choose …</option>
+            {[...new Set([...names, ...(resource === '' ? [] : [resource])])].map((name) => (
+              <option key={name} value={name}>{name}</option>
+            ))}
+          </select>
+        ) : (
+          <input type="text" value={resource} placeholder="name of the resource" onInput={(event) => setResource(event.currentTarget.value)} />
+        )}
       </label>
       <label>
         For

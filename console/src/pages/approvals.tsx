@@ -13,7 +13,7 @@ import { RequestDetail } from './request';
 const WIDE = '(min-width: 60rem)';
 
 function Item({ request, current, suffix }: { request: ApprovalRequest; current: boolean; suffix: string }) {
-  const what = request.kind === 'access' ? `access for ${duration(request.seconds ?? request.valid_for_seconds ?? 0)}` : oneLine(request.command?.text ?? '');
+  const what = request.kind === 'access' ? `access for ${duration(request.access_seconds ?? 0)}` : oneLine(request.command?.text ?? '');
   return (
     <li>
       <Link

@@ -12,7 +12,7 @@ export function Overview({ search }: { search: string }) {
   useTitle('Overview');
   const asked = Number(new URLSearchParams(search).get('days') ?? 7);
   const days = [1, 7, 30].includes(asked) ? asked : 7;
-  const { data, error, loading, reload } = useLoad<OverviewData & { incomplete?: boolean }>(`overview ${days}`, (signal) => get('/v1/overview', { days }, signal));
+  const { data, error, loading, reload } = useLoad<OverviewData>(`overview ${days}`, (signal) => get('/v1/overview', { days }, signal));
   return (
     <div class="page">
       <header class="page-head">
@@ -94,7 +94,7 @@ function Graph({ layout }: { layout: GraphLayout }) {
         </text>
         <text class="node-count" x={x} y={entry.y + entry.height / 2 + 12} text-anchor={anchor}>
           {count(entry.commands)}
-          {entry.refused > 0 && <tspan class="node-refused">{`, ${count(entry.refused)} refused`}</tspan>}
+          {entry.refused > 0 && <tspan class="node-refused">{`, ${count(entry.refused)}${width < 560 ? '' : ' refused'}`}</tspan>}
         </text>
       </g>
     );

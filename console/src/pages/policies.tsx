@@ -46,8 +46,14 @@ export function Policies() {
   );
 }
 
-function words(value: string | string[] | null | undefined): string {
-  return Array.isArray(value) ? value.join(', ') : (value ?? '');
+function words(value: string[] | null | undefined): string {
+  return (value ?? []).join(', ');
+}
+
+function whoText(rule: Rule): string {
+  const { subjects, groups, issuers } = rule.who ?? {};
+  const parts = [words(subjects), words(groups) && `group ${words(groups)}`, words(issuers) && `of ${words(issuers)}`].filter((part) => part);
+  return parts.join(', ') || 'everybody';
 }
 
 function RuleEntry({ rule }: { rule: Rule }) {
@@ -58,7 +64,7 @@ function RuleEntry({ rule }: { rule: Rule }) {
         <strong><Text>{rule.name}</Text></strong>
         <span class="hint">
           <Text>
-            {[words(rule.who) || 'everybody', words(rule.resources) && `on ${words(rule.resources)}`, words(rule.commands)].filter((part) => part).join(' · ')}
+            {[whoText(rule), words(rule.resources) && `on ${words(rule.resources)}`, words(rule.commands)].filter((part) => part).join(' · ')}
           </Text>
           {rule.on && rule.on !== 'command' && ` · when ${rule.on === 'connect' ? 'connecting' : rule.on}`}
         </span>
@@ -126,7 +132,6 @@ function Explain() {
 }
 
 function Answer({ answer }: { answer: Explanation }) {
-  const limits = typeof answer.limits === 'object' && answer.limits !== null ? Object.entries(answer.limits).map(([key, value]) => `${key} ${String(value)}`).join(', ') : answer.limits;
   return (
     <div class="answer-box" role="status">
       <p>
@@ -134,34 +139,32 @@ function Answer({ answer }: { answer: Explanation }) {
         {answer.rule && <> by <strong><Text>{answer.rule}</Text></strong></>}
         {answer.message && <>: <Text>{answer.message}</Text></>}
       </p>
-      {words(answer.masked) !== '' && <p>Masked in the answer: <Text>{words(answer.masked)}</Text></p>}
-      {limits && <p>Limits: <Text>{limits}</Text></p>}
+      {(answer.approvals ?? []).length > 1 && <p>Approvals are wanted by: <Text>{words(answer.approvals)}</Text></p>}
+      {answer.limits && <p>Limits: <Text>{answer.limits}</Text></p>}
+      {answer.protection_considered === false && (
+        <p class="warning">The resource protects columns. What that makes of this statement is for the gateway to say when it knows the catalog: bulkhead explain asks it.</p>
+      )}
       {answer.demands && answer.demands.length > 0 && (
         <Scroll label="what the statement demands">
           <table class="list">
             <thead>
-              <tr><th scope="col">Effect</th><th scope="col">Verdict</th><th scope="col">Rule</th><th scope="col">Object</th></tr>
+              <tr><th scope="col">Verdict</th><th scope="col">Rule</th><th scope="col">Object</th><th scope="col">Classes</th></tr>
             </thead>
             <tbody>
               {answer.demands.map((demand, index) => (
                 <tr key={index}>
-                  <td>{demand.effect}</td>
                   <td><Verdict value={demand.verdict} /></td>
-                  <td><Text>{demand.rule ?? '–'}</Text></td>
-                  <td class="mono"><Text>{demand.object ?? `${demand.kind ?? ''} ${objectName(demand)}`.trim()}</Text></td>
+                  <td><Text>{demand.rule || '–'}</Text></td>
+                  <td class="mono"><Text>{`${demand.kind ?? ''} ${objectName(demand)}`.trim()}</Text></td>
+                  <td>{words(demand.classes)}</td>
                 </tr>
               ))}
             </tbody>
           </table>
         </Scroll>
       )}
-      {answer.text && <pre tabIndex={0} role="region" aria-label="explanation"><code><Text>{answer.text}</Text></code></pre>}
     </div>
   );
-}
-
-function recordNumber(record: DryRun['changed'][number]['record']): string {
-  return typeof record === 'object' ? String(record.seq) : String(record);
 }
 
 function TryOthers({ rules }: { rules: Rule[] }) {
@@ -170,7 +173,7 @@ function TryOthers({ rules }: { rules: Rule[] }) {
   const [days, setDays] = useState(7);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState('');
-  const [result, setResult] = useState<(DryRun & { changed_total?: number; unknown?: string[]; incomplete?: boolean }) | null>(null);
+  const [result, setResult] = useState<DryRun | null>(null);
   const run = async (event: Event): Promise<void> => {
     event.preventDefault();
     setBusy(true);
@@ -208,7 +211,7 @@ function TryOthers({ rules }: { rules: Rule[] }) {
   );
 }
 
-function DryRunResult({ result }: { result: DryRun & { changed_total?: number; unknown?: string[]; incomplete?: boolean } }) {
+function DryRunResult({ result }: { result: DryRun }) {
   const total = result.changed_total ?? result.changed.length;
   return (
     <div class="answer-box" role="status">
@@ -235,7 +238,7 @@ function DryRunResult({ result }: { result: DryRun & { changed_total?: number; u
             <tbody>
               {result.changed.map((change, index) => (
                 <tr key={index}>
-                  <td class="number"><Link class="mono" to={`/ledger/${recordNumber(change.record)}`}>{recordNumber(change.record)}</Link></td>
+                  <td class="number"><Link class="mono" to={`/ledger/${change.record}`}>{change.record}</Link></td>
                   <td><Verdict value={change.was} />{change.rule_was && <div class="hint"><Text>{change.rule_was}</Text></div>}</td>
                   <td><Verdict value={change.would} />{change.rule_would && <div class="hint"><Text>{change.rule_would}</Text></div>}</td>
                   <td><Text>{change.subject ?? ''}</Text></td>

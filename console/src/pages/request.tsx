@@ -2,10 +2,9 @@
 import { useEffect, useState } from 'preact/hooks';
 import { get, post } from '../api/client';
 import type { ApprovalRequest } from '../api/types';
-import { plural } from '../lib/numbers';
 import { oneLine } from '../lib/sql';
 import { duration, now } from '../lib/time';
-import { useLive } from '../ui/app';
+import { hasRole, useApp, useLive } from '../ui/app';
 import { Chain, Countdown, Drain, Fact, Facts, Failure, Link, Loading, Scroll, Section, Text, Time, Verdict } from '../ui/basics';
 import { ActDialog } from '../ui/dialog';
 import { useKeys, useLoad, useNow } from '../ui/hooks';
@@ -109,12 +108,12 @@ function Head({ request, over }: { request: ApprovalRequest; over: boolean }) {
             <Text>{request.database}</Text>
           </>
         )}
-        {request.kind === 'access' && ` for ${duration(request.seconds ?? request.valid_for_seconds ?? 0)}`}
+        {request.kind === 'access' && ` for ${duration(request.access_seconds ?? 0)}`}
       </h2>
       {(request.purpose || request.reason) && (
         <blockquote class="purpose" cite="">
           <span class="hint">{request.purpose ? 'purpose, in its own words' : 'reason, in its own words'}</span>
-          <Text>{request.purpose ?? request.reason}</Text>
+          <Text>{request.purpose || request.reason}</Text>
         </blockquote>
       )}
     </header>
@@ -139,7 +138,7 @@ function scopeText(request: ApprovalRequest): string {
 function Body({ request }: { request: ApprovalRequest }) {
   const { command } = request;
   const form = useStatementForm(command);
-  const waiters = request.waiters ?? 1;
+  const maySeeSessions = hasRole(useApp().me, 'viewer');
   return (
     <>
       {request.risk && request.risk.length > 0 && (
@@ -171,13 +170,7 @@ function Body({ request }: { request: ApprovalRequest }) {
       )}
       <Section title="Why it was held">
         <p>
-          Rule <strong><Text>{request.rule ?? 'none'}</Text></strong>
-          {request.message && (
-            <>
-              {': '}
-              <Text>{request.message}</Text>
-            </>
-          )}
+          By the rule <strong><Text>{request.rule ?? 'none'}</Text></strong>.
         </p>
         {request.rule_text && (
           <pre class="yaml" tabIndex={0} role="region" aria-label="the rule">
@@ -188,15 +181,20 @@ function Body({ request }: { request: ApprovalRequest }) {
         )}
         <p class="hint">
           An approval serves {scopeText(request)}.
-          {waiters > 1 && ` ${plural(waiters, 'identical command')} of this kind wait for it.`}
+          {request.kind === 'command' && request.waiting === false && request.state === 'pending' && ' Nobody waits for it any more.'}
         </p>
       </Section>
       {request.kind === 'command' && (
         <Section
           title="The session so far"
-          aside={request.session ? <Link to={`/sessions/${encodeURIComponent(request.session)}`}>Whole session</Link> : undefined}
+          aside={request.session && maySeeSessions ? <Link to={`/sessions/${encodeURIComponent(request.session)}`}>Whole session</Link> : undefined}
         >
           <Recent request={request} />
+        </Section>
+      )}
+      {request.state !== 'pending' && (request.decisions ?? []).length === 0 && request.decided_text && (
+        <Section title="What became of it">
+          <p><Text>{request.decided_text}</Text></p>
         </Section>
       )}
       {request.decisions && request.decisions.length > 0 && <Decisions request={request} />}
@@ -204,10 +202,11 @@ function Body({ request }: { request: ApprovalRequest }) {
         <Facts>
           <Fact name="Request"><span class="mono">{request.id}</span></Fact>
           <Fact name="Asked"><Time at={request.created} /></Fact>
-          <Fact name="Session">{request.session && <Link class="mono" to={`/sessions/${encodeURIComponent(request.session)}`}>{request.session}</Link>}</Fact>
+          <Fact name="Session">{request.session && (maySeeSessions ? <Link class="mono" to={`/sessions/${encodeURIComponent(request.session)}`}>{request.session}</Link> : <span class="mono">{request.session}</span>)}</Fact>
           <Fact name="Client">{request.client && <Text>{request.client}</Text>}</Fact>
           <Fact name="From">{request.source && <span class="mono"><Text>{request.source}</Text></span>}</Fact>
           <Fact name="Issuer">{request.issuer && <Text>{request.issuer}</Text>}</Fact>
+          <Fact name="Task">{request.task && <span class="mono"><Text>{request.task}</Text></span>}</Fact>
           <Fact name="Token">{request.token_id && <span class="mono"><Text>{request.token_id}</Text></span>}</Fact>
           <Fact name="Who may approve">{approversText(request)}</Fact>
           <Fact name="Hash of the command">{command?.hash && <span class="mono break">{command.hash}</span>}</Fact>

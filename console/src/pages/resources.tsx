@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import { get } from '../api/client';
 import type { Resource } from '../api/types';
 import { Copy, Empty, Fact, Facts, Failure, Link, Loading, Text, Verdict } from '../ui/basics';
+import { plural } from '../lib/numbers';
 import { useLoad, useTitle } from '../ui/hooks';
 
 export function Resources() {
@@ -10,7 +11,7 @@ export function Resources() {
   const { data, error, loading, reload } = useLoad<{ items: Resource[] }>('resources', (signal) => get('/v1/resources', {}, signal));
   const [text, setText] = useState('');
   const wanted = text.trim().toLowerCase();
-  const items = (data?.items ?? []).filter((resource) => wanted === '' || JSON.stringify([resource.name, resource.labels, resource.databases]).toLowerCase().includes(wanted));
+  const items = (data?.items ?? []).filter((resource) => wanted === '' || JSON.stringify([resource.name, resource.labels, resource.database]).toLowerCase().includes(wanted));
   return (
     <div class="page">
       <header class="page-head">
@@ -27,7 +28,7 @@ export function Resources() {
           <header>
             <h2 id={`resource-${resource.name}`} tabIndex={-1} data-row><Text>{resource.name}</Text></h2>
             <span class="hint">{resource.protocol}</span>
-            {Object.entries(resource.labels ?? {}).map(([key, value]) => (
+            {(resource.labels ?? []).map(({ key, value }) => (
               <span class="label" key={key}><Text>{`${key}=${value}`}</Text></span>
             ))}
           </header>
@@ -36,12 +37,14 @@ export function Resources() {
               {resource.you && (
                 <>
                   <Verdict value={resource.you.allowed ? 'allow' : 'deny'} /> <Text>{resource.you.text}</Text>
-                  {!resource.you.allowed && <> <Link to={`/access?resource=${encodeURIComponent(resource.name)}`}>Ask for access</Link></>}
+                  {resource.you.access_rule && <>; connecting needs access for a while, by the rule <Text>{resource.you.access_rule}</Text></>}
+                  {(resource.you.access_rule || !resource.you.allowed) && <> <Link to={`/access?resource=${encodeURIComponent(resource.name)}`}>Ask for access</Link></>}
                 </>
               )}
             </Fact>
-            <Fact name="Databases">{resource.databases && resource.databases.length > 0 && <Text>{resource.databases.join(', ')}</Text>}</Fact>
-            <Fact name="Behind it">{resource.address_hint && <span class="mono"><Text>{resource.address_hint}</Text></span>}</Fact>
+            <Fact name="At">{resource.host && <span class="mono"><Text>{resource.host}</Text>{resource.port ? `:${resource.port}` : ''}</span>}</Fact>
+            <Fact name="Database">{resource.database && <Text>{resource.database}</Text>}</Fact>
+            <Fact name="Protected">{resource.protected_columns ? plural(resource.protected_columns, 'column') : null}</Fact>
             <Fact name="Ask">{resource.contact && <Text>{resource.contact}</Text>}</Fact>
           </Facts>
           {resource.connect && resource.connect.length > 0 && (

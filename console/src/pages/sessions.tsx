@@ -111,7 +111,7 @@ function SessionList({ search }: { search: string }) {
                     {duration(((session.closed ? Date.parse(session.closed) : time) - Date.parse(session.opened)) / 1000)}
                   </td>
                   <td class="number" data-label="commands">{count(session.commands)}</td>
-                  <td class={`number${session.denied ? ' tone-bad' : ''}`} data-label="refused">{count(session.denied)}</td>
+                  <td class={`number${session.refused ? ' tone-bad' : ''}`} data-label="refused">{count(session.refused)}</td>
                   <td><Text>{session.client}</Text></td>
                   <td>
                     <Link class="mono" to={`/sessions/${encodeURIComponent(session.id)}`} data-row>
@@ -157,8 +157,9 @@ function SessionPage({ id }: { id: string }) {
   });
   useKeys({ Escape: () => navigate('/sessions') });
 
-  const recording: Recording | null = typeof session?.recording === 'object' ? session.recording : null;
-  const hasRecording = session?.recording !== undefined && session.recording !== null && session.recording !== false;
+  const recording: Recording | null = session?.recording ?? null;
+  const mayWatch = hasRole(me, 'auditor');
+  const mayRead = recording !== null && recording.readable !== false && mayWatch;
   const live = session !== undefined && isLive(session);
   const held = recording?.legal_hold === true;
   return (
@@ -166,27 +167,27 @@ function SessionPage({ id }: { id: string }) {
       <Link to="/sessions" class="back">All sessions</Link>
       <header class="page-head">
         <h1>Session <span class="mono">{id}</span></h1>
-        {session && <Verdict value={live ? 'live' : (session.reason ?? 'closed')} />}
+        {session && <Verdict value={live ? 'live' : (session.end || 'closed')} />}
       </header>
       {session === undefined && loading && <Loading what="the session" />}
       {error !== undefined && <Failure error={error} what="this session" retry={reload} />}
       {session && (
         <>
           <Chain chain={session.chain} subject={session.subject} />
-          <SessionFacts session={session} recording={recording} hasRecording={hasRecording} />
+          <SessionFacts session={session} recording={recording} />
           <div class="buttons" role="group" aria-label="what to do with it">
-            {live && (
+            {live && mayWatch && (
               <button type="button" class={watching ? '' : 'primary'} aria-pressed={watching} onClick={() => setWatching(!watching)}>
                 {watching ? 'Stop watching' : 'Watch live'}
               </button>
             )}
-            {hasRecording && (
+            {mayRead && (
               <button type="button" class={live ? '' : 'primary'} onClick={() => setDialog('replay')}>
                 Replay
               </button>
             )}
-            {hasRecording && <button type="button" onClick={() => setDialog('export')}>Export</button>}
-            {hasRecording && (
+            {mayRead && <button type="button" onClick={() => setDialog('export')}>Export</button>}
+            {recording !== null && hasRole(me, 'admin') && (
               <button type="button" onClick={() => setDialog('hold')}>
                 {held ? 'Release the legal hold' : 'Legal hold'}
               </button>
@@ -196,7 +197,7 @@ function SessionPage({ id }: { id: string }) {
                 End this session
               </button>
             )}
-            <Link class="button" to={`/ledger?session=${encodeURIComponent(id)}`}>Its records</Link>
+            {mayWatch && <Link class="button" to={`/ledger?session=${encodeURIComponent(id)}`}>Its records</Link>}
           </div>
           <p class="hint" role="status">{said}</p>
           {watching && <Watch id={id} onClosed={reload} />}
@@ -253,7 +254,7 @@ function SessionPage({ id }: { id: string }) {
   );
 }
 
-function SessionFacts({ session, recording, hasRecording }: { session: Session; recording: Recording | null; hasRecording: boolean }) {
+function SessionFacts({ session, recording }: { session: Session; recording: Recording | null }) {
   const time = useNow(1000, isLive(session));
   const end = session.closed ? Date.parse(session.closed) : time;
   return (
@@ -264,17 +265,18 @@ function SessionFacts({ session, recording, hasRecording }: { session: Session; 
       </Fact>
       <Fact name="Opened"><Time at={session.opened} /></Fact>
       <Fact name={session.closed ? 'Lasted' : 'Has lasted'}>{duration((end - Date.parse(session.opened)) / 1000)}</Fact>
-      <Fact name="Commands">{count(session.commands)}, of which {count(session.denied ?? 0)} refused</Fact>
-      <Fact name="Purpose">{session.purpose && <Text>{session.purpose}</Text>}</Fact>
+      <Fact name="Commands">{count(session.commands)}, of which {count(session.refused ?? 0)} refused</Fact>
+      <Fact name="Task">{session.task && <span class="mono"><Text>{session.task}</Text></span>}</Fact>
       <Fact name="Client">{session.client && <Text>{session.client}</Text>}</Fact>
       <Fact name="From">{session.source && <span class="mono"><Text>{session.source}</Text></span>}</Fact>
       <Fact name="Recording">
-        {!hasRecording
+        {recording === null
           ? 'none'
           : [
-              recording?.bytes ? bytes(recording.bytes) : 'there is one',
-              recording?.rows ? 'with rows' : 'without rows',
-              recording?.legal_hold ? 'on legal hold' : '',
+              recording.bytes ? bytes(recording.bytes) : 'there is one',
+              recording.rows ? 'with rows' : 'without rows',
+              recording.legal_hold ? 'on legal hold' : '',
+              recording.readable === false ? 'the key to read it is not here' : '',
             ]
               .filter((part) => part !== '')
               .join(', ')}

@@ -55,6 +55,8 @@ function Outcome({ event }: { event: RecordingEvent }) {
     event.bytes ? bytes(event.bytes) : '',
     event.duration_ms !== undefined && event.duration_ms !== null ? duration(event.duration_ms / 1000) : '',
     event.masked ? (typeof event.masked === 'number' ? `${count(event.masked)} values masked` : `masked: ${event.masked}`) : '',
+    event.detected ? `${count(event.detected)} findings overwritten` : '',
+    event.unknown ? 'the target went away before it answered' : '',
     event.limit ? `ended by the limit ${event.limit}` : '',
   ].filter((part) => part !== '');
   return (
@@ -90,13 +92,20 @@ function EventBody({ event, columns }: { event: RecordingEvent; columns: string[
                 <Text>{event.rule}</Text>
               </>
             )}
+            {event.message && (
+              <>
+                {': '}
+                <Text>{event.message}</Text>
+              </>
+            )}
+            {event.cut && ' (too large to be shown live; the recording has it)'}
           </p>
         </div>
       );
     case 'decision':
       return (
         <p class="film-decision">
-          <Verdict value={event.verdict ?? 'decided'} />
+          <Verdict value={event.decision ?? 'decided'} />
           {event.by && (
             <>
               {' by '}
@@ -105,6 +114,7 @@ function EventBody({ event, columns }: { event: RecordingEvent; columns: string[
               </strong>
             </>
           )}
+          {event.waited_ms ? ` after ${duration(event.waited_ms / 1000)}` : ''}
           {event.text && (
             <>
               {': '}
@@ -114,7 +124,7 @@ function EventBody({ event, columns }: { event: RecordingEvent; columns: string[
         </p>
       );
     case 'columns':
-      return columns.length === 0 ? null : null;
+      return null;
     case 'rows':
       return Array.isArray(event.rows) ? <Rows rows={event.rows} columns={columns} /> : null;
     case 'outcome':
@@ -131,8 +141,8 @@ function EventBody({ event, columns }: { event: RecordingEvent; columns: string[
     default:
       return (
         <p class="film-note">
-          {event.kind === 'note' ? '' : `${event.kind}${event.text ? ': ' : ''}`}
-          <Text>{event.text}</Text>
+          {event.kind === 'note' ? '' : `${event.kind}${event.text || event.reason ? ': ' : ''}`}
+          <Text>{event.text || event.reason}</Text>
         </p>
       );
   }

@@ -32,7 +32,7 @@ export async function setNotify(on: boolean): Promise<NotifyState> {
 async function show(id: string): Promise<void> {
   const request = await get<ApprovalRequest>(`/v1/approvals/${encodeURIComponent(id)}`);
   if (request.state !== 'pending' || request.you?.may_decide === false) return;
-  const what = request.kind === 'access' ? `access: ${request.reason ?? ''}` : (request.command?.text ?? '');
+  const what = request.kind === 'access' ? `access: ${request.reason || ''}` : (request.command?.text ?? '');
   const notification = new Notification(`${request.subject} waits on ${request.resource}`, {
     body: oneLine(what, 200),
     tag: `approval-${id}`,

@@ -20,15 +20,15 @@ export function useRecording(session: string, reason: string): { events: Recordi
     let stop = false;
     const read = async (): Promise<void> => {
       const all: RecordingEvent[] = [];
-      let query: Record<string, string | number> = {};
+      let query: Record<string, string> = {};
       while (!stop) {
         const page: Replay = await post(`/v1/sessions/${encodeURIComponent(session)}/replay`, { reason }, { limit: PAGE_EVENTS, ...query });
         for (const event of page.events) all.push(event);
-        const next: unknown = page.next;
+        const { next } = page;
         const more = next !== null && next !== undefined && page.events.length > 0 && all.length < EVENTS_MAX;
         if (!stop) setState({ events: all.slice(), complete: !more, error: '' });
         if (!more) return;
-        query = typeof next === 'object' ? (next as Record<string, number>) : { from: next as number };
+        query = { after: next };
       }
     };
     read().catch((error: unknown) => {

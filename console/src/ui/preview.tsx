@@ -7,6 +7,15 @@ import { objectName } from './statement';
 
 export function CellText({ value }: { value: Cell | undefined }) {
   if (value === null || value === undefined) return <span class="null">NULL</span>;
+  if (typeof value === 'object') {
+    const length = value.full_length === undefined ? '' : value.full_length === null ? ', cut' : `, cut of ${value.full_length} bytes`;
+    return (
+      <>
+        <Text>{value.text ?? value.base64 ?? ''}</Text>
+        <span class="hint">{value.text === undefined ? ` base64${length}` : length}</span>
+      </>
+    );
+  }
   return <Text>{String(value)}</Text>;
 }
 

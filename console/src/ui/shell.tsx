@@ -11,7 +11,7 @@ import { Overview } from '../pages/overview';
 import { Policies } from '../pages/policies';
 import { Resources } from '../pages/resources';
 import { Sessions } from '../pages/sessions';
-import { AppContext, LiveBus } from './app';
+import { AppContext, hasRole, LiveBus } from './app';
 import { Link, Text } from './basics';
 import { Dialog } from './dialog';
 import { focusSearch, moveRow, useKeys } from './hooks';
@@ -19,13 +19,13 @@ import { Mark } from './mark';
 import { notifyState, onApprovalEvent, setNotify } from './notify';
 import { chooseTheme, savedTheme, type Theme } from './theme';
 
-const PAGES: { page: Route['page']; path: string; name: string; key: string }[] = [
+const PAGES: { page: Route['page']; path: string; name: string; key: string; role?: string }[] = [
   { page: 'approvals', path: '/approvals', name: 'Approvals', key: 'a' },
-  { page: 'sessions', path: '/sessions', name: 'Sessions', key: 's' },
-  { page: 'ledger', path: '/ledger', name: 'Ledger', key: 'l' },
-  { page: 'overview', path: '/overview', name: 'Overview', key: 'o' },
-  { page: 'policies', path: '/policies', name: 'Policies', key: 'p' },
-  { page: 'resources', path: '/resources', name: 'Resources', key: 'r' },
+  { page: 'sessions', path: '/sessions', name: 'Sessions', key: 's', role: 'viewer' },
+  { page: 'ledger', path: '/ledger', name: 'Ledger', key: 'l', role: 'auditor' },
+  { page: 'overview', path: '/overview', name: 'Overview', key: 'o', role: 'viewer' },
+  { page: 'policies', path: '/policies', name: 'Policies', key: 'p', role: 'viewer' },
+  { page: 'resources', path: '/resources', name: 'Resources', key: 'r', role: 'viewer' },
   { page: 'access', path: '/access', name: 'Access', key: 'c' },
 ];
 
@@ -177,7 +177,7 @@ export function Shell({ me: first, onLogout }: { me: Me; onLogout: () => void })
           </Link>
           <nav aria-label="Pages">
             <ul>
-              {PAGES.map((page) => (
+              {PAGES.filter((page) => page.role === undefined || hasRole(me, page.role)).map((page) => (
                 <li key={page.page}>
                   <Link to={page.path} {...(route.page === page.page ? { 'aria-current': 'page' as const } : {})}>
                     {page.name}

@@ -85,6 +85,12 @@ export function Statement({ command, form }: { command: Command; form?: ReturnTy
         </p>
       )}
       {command.binds && command.binds.length > 0 && <Binds binds={command.binds} />}
+      {command.binds_left_out ? <p class="warning">{command.binds_left_out} more values are not shown.</p> : null}
+      {command.context && (
+        <p class="context">
+          <span class="hint">what names mean here</span> <span class="mono"><Text>{command.context}</Text></span>
+        </p>
+      )}
     </div>
   );
 }
@@ -92,7 +98,7 @@ export function Statement({ command, form }: { command: Command; form?: ReturnTy
 function bindText(bind: Bind | null): { text: string; note: string } {
   if (bind === null) return { text: '', note: 'not known: beyond what the gateway keeps' };
   if (bind.null) return { text: 'NULL', note: '' };
-  const cut = bind.full_length ? `cut; ${bind.full_length} bytes in all` : '';
+  const cut = bind.cut ? 'cut' : bind.full_length ? `cut; ${bind.full_length} bytes in all` : '';
   if (bind.text !== undefined && bind.text !== null) return { text: bind.text, note: cut };
   return { text: bind.base64 ?? '', note: ['binary, as base64', cut].filter((part) => part !== '').join('; ') };
 }

@@ -25,24 +25,24 @@ function sessionsOf(at: (seconds: number) => string): Session[] {
     {
       id: LIVE, state: 'live', subject: 'executor-7', issuer: 'corp', chain: ['anna.meyer@example.com', 'planner-3', 'executor-7'],
       resource: 'production', protocol: 'postgres', database: 'shop', client: 'psql', source: '10.20.4.31:52114', opened: at(-184),
-      purpose: 'OPS-4411: add a currency to orders', commands: 6, denied: 1, rows: 48,
-      recording: { bytes: 18211, chunks: 9, rows: true, legal_hold: false },
+      commands: 6, refused: 1, rows: 48,
+      recording: { bytes: 18211, chunks: 9, rows: true, legal_hold: false, readable: true },
     },
     {
       id: '00000000000597f1', state: 'live', subject: 'report-agent', issuer: 'corp', chain: ['report-agent'], resource: 'analytics',
       protocol: 'postgres', database: 'sales', client: 'psycopg2', source: '10.20.4.77:41022', opened: at(-3120), commands: 212,
-      denied: 0, rows: 90211, recording: { bytes: 812345, chunks: 391, rows: false, legal_hold: false },
+      refused: 0, rows: 90211, recording: { bytes: 812345, chunks: 391, rows: false, legal_hold: false, readable: true },
     },
     {
       id: CLOSED, state: 'closed', subject: 'executor-7', issuer: 'corp', chain: ['anna.meyer@example.com', 'planner-3', 'executor-7'],
       resource: 'production', protocol: 'postgres', database: 'shop', client: 'psql', source: '10.20.4.31:51990', opened: at(-5400),
-      closed: at(-5310), reason: 'ended', commands: 4, denied: 1, rows: 12,
-      recording: { bytes: 9120, chunks: 5, ended: at(-5310), rows: true, legal_hold: false, retain_until: at(90 * 86400) },
+      closed: at(-5310), end: 'ended', commands: 4, refused: 1, rows: 12,
+      recording: { bytes: 9120, chunks: 5, ended: true, rows: true, legal_hold: false, readable: true, retain_until: at(90 * 86400) },
     },
     {
       id: '00000000000596c0', state: 'closed', subject: 'cleanup-bot', issuer: 'corp', chain: ['jo.li@example.com', 'cleanup-bot'],
       resource: 'staging', protocol: 'postgres', database: 'shop', client: 'JDBC', source: '10.20.9.12:39001', opened: at(-86400),
-      closed: at(-86100), reason: 'killed', commands: 31, denied: 9, rows: 1204, recording: null,
+      closed: at(-86100), end: 'killed', commands: 31, refused: 9, rows: 1204, recording: null,
     },
   ];
 }
@@ -140,7 +140,7 @@ function pendingOf(at: (seconds: number) => string): ApprovalRequest[] {
       id: 'm6c4jv7rq2tbsx5k', state: 'pending', created: at(-240), expires: at(3360), wait_seconds: 3600, rule: 'production on request',
       rule_text: '- name: production on request\n  on: connect\n  resources: {names: [production]}\n  step_up: {approvers: {groups: [on-call]}, valid_for: 2h}\n',
       chain: ['ines.ruiz@example.com'], subject: 'ines.ruiz@example.com', resource: 'production', reason: 'INC-2207: orders stuck in "open"',
-      seconds: 7200, approvers: { groups: ['on-call'], subjects: [] }, valid_for_seconds: 7200, recent: [], you: { may_decide: true, may_override: false },
+      access_seconds: 7200, approvers: { groups: ['on-call'], subjects: [] }, valid_for_seconds: 7200, recent: [], you: { may_decide: true, may_override: false },
     },
   ];
 }
@@ -184,7 +184,7 @@ export function filmOf(): RecordingEvent[] {
   ]);
   statement(40.2, 'create index concurrently orders_status_idx on public.orders (status)', 'step_up', 'schema changes need a human', [
     { t: 40.25, kind: 'note', text: 'waits for approval a2x4v6n7m3k5j2h4 by group dba' },
-    { t: 73.9, kind: 'decision', verdict: 'approved', request: 'a2x4v6n7m3k5j2h4', by: 'dana.fox@example.com', text: 'outside busy hours' },
+    { t: 73.9, kind: 'decision', decision: 'approved', request: 'a2x4v6n7m3k5j2h4', by: 'dana.fox@example.com', text: 'outside busy hours', waited_ms: 33_650 },
     { t: 81.3, kind: 'outcome', rows: 0, duration_ms: 7380 },
   ]);
   events.push({ t: 90, kind: 'closed', text: 'ended' });
@@ -214,9 +214,9 @@ function ledgerOf(at: (seconds: number) => string): LedgerRecord[] {
   outcome(-5369, 3, 3);
   command(-5360, 4, 'step_up', 'schema changes need a human', 'create index concurrently orders_status_idx on public.orders (status)', [{ effect: 'ddl', classes: ['create-index'], kind: 'relation', schema: 'public', name: 'orders' }]);
   add(-5326, 'admin_action', { actor: 'dana.fox@example.com', action: 'approval', target: 'a2x4v6n7m3k5j2h4', detail: 'approved: outside busy hours' });
-  add(-5326, 'command_decision', { ...who, n: 7, command: 4, verdict: 'allow', request: 'a2x4v6n7m3k5j2h4', text: 'approved by dana.fox@example.com: outside busy hours' });
+  add(-5326, 'decision', { ...who, n: 7, command: 4, decision: 'approved', request: 'a2x4v6n7m3k5j2h4', by: 'dana.fox@example.com', text: 'outside busy hours', waited_us: 33_650_000 });
   outcome(-5319, 4, 0);
-  add(-5310, 'session_closed', { ...who, source: '10.20.4.31:51990', protocol: 'postgres', reason: 'ended', commands: 4, denied: 1, bytes_in: 812, bytes_out: 2210, duration_us: 90_000_000 });
+  add(-5310, 'session_closed', { ...who, source: '10.20.4.31:51990', protocol: 'postgres', reason: 'ended', commands: 4, refused: 1, bytes_in: 812, bytes_out: 2210, duration_us: 90_000_000 });
   for (let n = 1; n <= 130; n += 1) {
     add(-4000 + n * 20, 'command_intent', {
       session: '00000000000597f1', subject: 'report-agent', resource: 'analytics', n, command: n, identity: { ...identity, subject: 'report-agent' }, database: 'sales',
@@ -230,8 +230,8 @@ function ledgerOf(at: (seconds: number) => string): LedgerRecord[] {
 
 const RESOURCES: Resource[] = [
   {
-    name: 'analytics', protocol: 'postgres', labels: { env: 'production', data: 'aggregated' }, contact: 'data-platform@example.com', address_hint: 'analytics-db.internal',
-    databases: ['sales'], you: { allowed: true, text: 'You may read, by rule "analysts read".' },
+    name: 'analytics', protocol: 'postgres', labels: [{ key: 'env', value: 'production' }, { key: 'data', value: 'aggregated' }], contact: 'data-platform@example.com', host: 'gw.example.com', port: 5432,
+    database: 'sales', protected_columns: 0, you: { allowed: true, text: 'read, session', access_rule: null },
     connect: [
       { client: 'psql', line: 'PGPASSWORD=$TOKEN psql "host=gw.example.com port=5432 user=analytics dbname=sales sslmode=verify-full"' },
       { client: 'psycopg', line: 'psycopg.connect(host="gw.example.com", port=5432, user="analytics", password=token, dbname="sales", sslmode="verify-full")' },
@@ -239,12 +239,12 @@ const RESOURCES: Resource[] = [
     ],
   },
   {
-    name: 'production', protocol: 'postgres', labels: { env: 'production', data: 'personal' }, contact: 'platform@example.com', address_hint: 'db1.internal',
-    databases: ['shop'], you: { allowed: false, text: 'No rule lets you connect. Rule "production on request" gives access for a while.' },
+    name: 'production', protocol: 'postgres', labels: [{ key: 'env', value: 'production' }, { key: 'data', value: 'personal' }], contact: 'platform@example.com', host: 'gw.example.com', port: 5432,
+    database: 'shop', protected_columns: 4, you: { allowed: true, text: 'read in schema public; session', access_rule: 'production on request' },
     connect: [{ client: 'psql', line: 'PGPASSWORD=$TOKEN psql "host=gw.example.com port=5432 user=production dbname=shop sslmode=verify-full"' }],
   },
   {
-    name: 'staging', protocol: 'postgres', labels: { env: 'test' }, contact: 'platform@example.com', you: { allowed: true, text: 'You may do everything but drop the database.' },
+    name: 'staging', protocol: 'postgres', labels: [{ key: 'env', value: 'test' }], contact: 'platform@example.com', you: { allowed: false, text: 'nothing', access_rule: null },
     connect: [{ client: 'psql', line: 'PGPASSWORD=$TOKEN psql "host=gw.example.com port=5432 user=staging dbname=shop sslmode=verify-full"' }],
   },
 ];
@@ -252,11 +252,11 @@ const RESOURCES: Resource[] = [
 const POLICIES: Policies = {
   hash: HASH,
   rules: [
-    { name: 'analysts read', verdict: 'allow', on: 'command', who: 'groups analytics-agents', resources: 'label data=aggregated', commands: ['read', 'session'], text: '- name: analysts read\n  who: {groups: [analytics-agents]}\n  resources: {labels: {data: aggregated}}\n  allow: [read, session]\n' },
-    { name: 'support reads orders', verdict: 'allow', on: 'command', who: 'groups support-agents', resources: 'production', commands: ['read', 'session'], text: '- name: support reads orders\n  who: {groups: [support-agents]}\n  resources: {names: [production]}\n  allow: [read, session]\n' },
-    { name: 'schema changes need a human', verdict: 'step_up', on: 'command', who: '', resources: 'label env=production', commands: ['ddl', 'grant'], text: '- name: schema changes need a human\n  resources: {labels: {env: production}}\n  commands: [ddl, grant]\n  step_up: {approvers: {groups: [dba]}, approvals: 1, wait: 10m}\n' },
-    { name: 'production on request', verdict: 'step_up', on: 'connect', who: 'groups engineers', resources: 'production', commands: [], text: '- name: production on request\n  on: connect\n  who: {groups: [engineers]}\n  resources: {names: [production]}\n  step_up: {approvers: {groups: [on-call]}, valid_for: 2h}\n' },
-    { name: 'no personal data', verdict: 'deny', on: 'command', who: '', resources: '', commands: [], text: '- name: no personal data\n  tables: [public.customers]\n  deny: "personal data: ask data-protection@example.com"\n' },
+    { name: 'analysts read', verdict: 'allow', on: 'command', who: { groups: ['analytics-agents'] }, resources: ['analytics'], commands: ['read', 'session'], text: '- name: analysts read\n  who: {groups: [analytics-agents]}\n  resources: {labels: {data: aggregated}}\n  allow: [read, session]\n' },
+    { name: 'support reads orders', verdict: 'allow', on: 'command', who: { groups: ['support-agents'] }, resources: ['production'], commands: ['read', 'session'], text: '- name: support reads orders\n  who: {groups: [support-agents]}\n  resources: {names: [production]}\n  allow: [read, session]\n' },
+    { name: 'schema changes need a human', verdict: 'step_up', on: 'command', who: {}, resources: [], commands: ['ddl', 'grant'], text: '- name: schema changes need a human\n  resources: {labels: {env: production}}\n  commands: [ddl, grant]\n  step_up: {approvers: {groups: [dba]}, approvals: 1, wait: 10m}\n' },
+    { name: 'production on request', verdict: 'step_up', on: 'connect', who: { groups: ['engineers'] }, resources: ['production'], commands: [], text: '- name: production on request\n  on: connect\n  who: {groups: [engineers]}\n  resources: {names: [production]}\n  step_up: {approvers: {groups: [on-call]}, valid_for: 2h}\n' },
+    { name: 'no personal data', verdict: 'deny', on: 'command', who: {}, resources: [], commands: [], text: '- name: no personal data\n  tables: [public.customers]\n  deny: "personal data: ask data-protection@example.com"\n' },
   ],
 };
 
@@ -304,8 +304,8 @@ export function makeWorld(now: number = Date.now()): World {
     policies: POLICIES,
     overview: overviewOf(now),
     access: [
-      { id: 'g1', subject: 'sam.okafor@example.com', issuer: 'corp', resource: 'production', rule: 'production on request', state: 'active', created: at(-3000), expires: at(4200), reason: 'INC-2207: orders stuck', you: { may_revoke: true } },
-      { id: 'g2', subject: 'dana.fox@example.com', issuer: 'corp', resource: 'staging', rule: 'staging on request', state: 'expired', created: at(-90000), expires: at(-82800), reason: 'load test' },
+      { id: 'g1', subject: 'sam.okafor@example.com', issuer: 'corp', resource: 'production', rule: 'production on request', live: true, by: 'lee.park@example.com', created: at(-3000), expires: at(4200), reason: 'INC-2207: orders stuck' },
+      { id: 'g2', subject: 'dana.fox@example.com', issuer: 'corp', resource: 'staging', rule: 'staging on request', live: false, by: 'sam.okafor@example.com', created: at(-90000), expires: at(-82800), reason: 'load test' },
     ],
   };
 }

@@ -220,10 +220,9 @@ export class MockGateway {
     if (String(ask.body['reason'] ?? '') === '') throw new Refusal(400, 'Invalid', 'a reason is needed');
     const film = this.world.recordings[id] ?? [];
     if (act === 'replay') {
-      const from = Number(ask.query.get('from') ?? 0);
-      const page = film.filter((event) => event.t >= from).slice(0, 8);
-      const rest = film.filter((event) => event.t > (page.at(-1)?.t ?? 0));
-      return json(response, { events: page, next: rest[0]?.t ?? null });
+      const after = Number((ask.query.get('after') ?? '0.0').split('.')[1]);
+      const page = film.slice(after, after + 8);
+      return json(response, { events: page, next: after + 8 < film.length ? `${Math.round((page.at(-1)?.t ?? 0) * 1e6)}.${after + 8}` : null, cut_off: false });
     }
     if (act === 'export') {
       response.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Content-Disposition': `attachment; filename="${id}.${String(ask.body['format'])}"` });
@@ -232,10 +231,10 @@ export class MockGateway {
     }
     if (act === 'kill') {
       session.closed = new Date().toISOString();
-      session.reason = 'killed';
-      this.tellWatchers(id, { t: 200, kind: 'closed', text: 'killed by an administrator' });
+      session.end = 'killed';
+      this.tellWatchers(id, { t: 200, kind: 'closed', reason: 'killed', text: 'killed by an administrator' });
       this.announce('session', id, 'closed');
-    } else if (act === 'legal-hold' && typeof session.recording === 'object' && session.recording !== null) {
+    } else if (act === 'legal-hold' && session.recording) {
       session.recording.legal_hold = ask.body['on'] === true;
     }
     return json(response, session);
@@ -276,8 +275,8 @@ export class MockGateway {
     return {
       verdict: ddl ? 'step_up' : 'allow', rule: ddl ? 'schema changes need a human' : 'support reads orders',
       message: ddl ? 'waits for one of group dba' : 'a rule allows everything that the command does',
-      demands: [{ effect: ddl ? 'ddl' : 'read', verdict: ddl ? 'step_up' : 'allow', rule: null, kind: 'relation', schema: 'public', name: 'orders' }],
-      masked: [], limits: { rows_per_command: 10000 }, text: null,
+      demands: [{ classes: [ddl ? 'ddl' : 'read'], verdict: ddl ? 'step_up' : 'allow', rule: '', kind: 'relation', schema: 'public', name: 'orders' }],
+      approvals: ddl ? ['schema changes need a human'] : [], limits: 'rows_per_command 10000', protection_considered: true, text: '',
     };
   }
 
@@ -294,7 +293,7 @@ export class MockGateway {
     const { me } = this.world;
     const request: ApprovalRequest = {
       id: 'n7b3v5c2x4z6q2w4', kind: 'access', state: 'pending', created: new Date().toISOString(), expires: new Date(Date.now() + 3_600_000).toISOString(), rule: 'production on request',
-      chain: [me.subject], subject: me.subject, issuer: me.issuer, resource: String(ask.body['resource']), reason: String(ask.body['reason']), seconds: Number(ask.body['seconds']),
+      chain: [me.subject], subject: me.subject, issuer: me.issuer, resource: String(ask.body['resource']), reason: String(ask.body['reason']), access_seconds: Number(ask.body['seconds']),
       approvals_needed: 1, approvers: { groups: ['on-call'], subjects: [] }, decisions: [], you: { may_decide: false, why_not: 'You asked for it yourself.' },
     };
     this.world.approvals.push(request);
@@ -305,7 +304,7 @@ export class MockGateway {
   private revoke(id: string): unknown {
     const grant = this.world.access.find((candidate) => candidate.id === id);
     if (grant === undefined) throw new Refusal(404, 'Not found', 'there is no such grant');
-    grant.state = 'revoked';
+    grant.live = false;
     grant.revoked = new Date().toISOString();
     return grant;
   }
