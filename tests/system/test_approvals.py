@@ -62,8 +62,8 @@ class Waiting:
 
 def columns(server, database, table="t"):
     return [name for name, in server.sql(
-        "SELECT column_name FROM information_schema.columns WHERE table_name = %s "
-        "ORDER BY ordinal_position", (table,), database=database)]
+        f"SELECT column_name FROM information_schema.columns WHERE table_name = '{table}' "
+        "ORDER BY ordinal_position", database=database)]
 
 
 @pytest.fixture
@@ -89,6 +89,8 @@ def test_ddl_of_stock_psql_waits_with_a_notice_and_runs_once_approved(guarded, t
     request = dba.request()
     notice = psql.stderr.readline()
     assert notice.startswith("NOTICE:") and request["id"] in notice, notice
+    while request["link"] not in notice:
+        notice += psql.stderr.readline()
     assert psql.poll() is None
     assert columns(test_db, table) == ["id", "v"]
     assert request["command"]["text"] == "ALTER TABLE public.t ADD COLUMN plan text"
@@ -97,7 +99,6 @@ def test_ddl_of_stock_psql_waits_with_a_notice_and_runs_once_approved(guarded, t
     out, err = psql.communicate(timeout=machine.PATIENCE)
     assert psql.returncode == 0 and "ALTER TABLE" in out, err
     assert columns(test_db, table) == ["id", "v", "plan"]
-    assert request["link"] in notice + err
 
 
 def test_the_ledger_tells_the_story_of_an_approval(guarded, table):
