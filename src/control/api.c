@@ -58,9 +58,9 @@ refuse_unknown(struct api_request *q, enum err e)
 static const char *
 groups_key(enum api_role role)
 {
-    return role == API_ADMIN     ? "console.admins"
-           : role == API_AUDITOR ? "console.auditors"
-                                 : "console.viewers";
+    return role == API_ADMIN     ? "console.roles.admin"
+           : role == API_AUDITOR ? "console.roles.auditor"
+                                 : "console.roles.viewer";
 }
 
 /* false: may not; the reply says which role is needed, and where it comes from. */

@@ -1,5 +1,7 @@
 #include "control/openapi.h"
 
+#include "openapi_digest.h" /* so that it is compiled again when the document changes */
+
 /* The assembler brings the file as it is; meson says where it lies. */
 __asm__(".section .rodata\n"
         ".global openapi_json\n"

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "control/events.h"
 
-enum { HEADER_BYTES_MAX = 4096, DETAIL_BYTES_MAX = 8192 };
+enum { HEADER_BYTES_MAX = 4096, DETAIL_BYTES_MAX = 6 << 10 };
 
 void
 reply_init(struct reply *r)
