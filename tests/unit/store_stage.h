@@ -19,7 +19,10 @@
 #include "store/migrations.h"
 #include "store/store.h"
 
-#define STAGE_BIN "/usr/lib/postgresql/15/bin/"
+#define STAGE_BIN       "/usr/lib/postgresql/15/bin/"
+
+/* cmocka's own stands on its fail(), which is not ours. */
+#define stage_fail(...) (print_error(__VA_ARGS__), _fail(__FILE__, __LINE__))
 
 struct stage {
     enum db_kind kind;
@@ -51,7 +54,7 @@ stage_become_postgres(void)
 }
 
 static inline pid_t
-stage_spawn(char *const argv[])
+stage_spawn(const char *const argv[])
 {
     pid_t pid = fork();
 
@@ -63,7 +66,7 @@ stage_spawn(char *const argv[])
 
     if (null < 0 || chdir("/") != 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
         _exit(126);
-    (void)execv(argv[0], argv);
+    (void)execv(argv[0], (char *const *)(uintptr_t)argv);
     _exit(127);
 }
 
@@ -74,7 +77,7 @@ stage_sql(const char *where, const char *sql)
     PGresult *result = PQexec(link, sql);
 
     if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
-        fail_msg("%s: %s", sql, PQerrorMessage(link));
+        stage_fail("%s: %s", sql, PQerrorMessage(link));
     PQclear(result);
     PQfinish(link);
 }
@@ -83,21 +86,21 @@ static inline void
 stage_start_postgres(struct stage *s)
 {
     char data[96], ping[160];
-    char *const initdb[] = {
+    const char *const initdb[] = {
         STAGE_BIN "initdb", "--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8",
         "--locale",         "C.UTF-8",   "-D", data,    NULL};
-    char *const server[] = {STAGE_BIN "postgres",
-                            "-D",
-                            data,
-                            "-k",
-                            s->folder,
-                            "-c",
-                            "listen_addresses=",
-                            "-c",
-                            "fsync=off",
-                            "-c",
-                            "shared_buffers=16MB",
-                            NULL};
+    const char *const server[] = {STAGE_BIN "postgres",
+                                  "-D",
+                                  data,
+                                  "-k",
+                                  s->folder,
+                                  "-c",
+                                  "listen_addresses=",
+                                  "-c",
+                                  "fsync=off",
+                                  "-c",
+                                  "shared_buffers=16MB",
+                                  NULL};
     int64_t deadline_ms = clock_monotonic_ms() + 60000;
     int status;
 
@@ -137,7 +140,7 @@ stage_connect_to(struct stage *s, const char *where)
                      : db_open_postgresql(str_from(where), (struct str){"", 0}, &db);
 
     if (e != OK)
-        fail_msg("%s", err_text());
+        stage_fail("%s", err_text());
     return db;
 }
 
@@ -168,14 +171,14 @@ stage_fresh(struct stage *s)
     }
     s->db = stage_connect(s);
     if (migrations_run(s->db) != OK)
-        fail_msg("%s", err_text());
+        stage_fail("%s", err_text());
     return s->db;
 }
 
 static inline void
 stage_end(struct stage *s)
 {
-    char *const rm[] = {"/bin/rm", "-rf", s->folder, NULL};
+    const char *const rm[] = {"/bin/rm", "-rf", s->folder, NULL};
     int status;
 
     db_close(s->db);
@@ -184,7 +187,7 @@ stage_end(struct stage *s)
         (void)waitpid(s->server, &status, 0);
     }
     if (fork() == 0) {
-        (void)execv(rm[0], rm);
+        (void)execv(rm[0], (char *const *)(uintptr_t)rm);
         _exit(127);
     }
     (void)wait(&status);

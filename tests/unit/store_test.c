@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#undef fail /* ours is meant */
 
 #include <poll.h>
 #include <pthread.h>
@@ -51,7 +52,7 @@ static void
 assert_ok(enum err e)
 {
     if (e != OK)
-        fail_msg("%s", err_text());
+        stage_fail("%s", err_text());
 }
 
 /* --- the interface -----------------------------------------------------------------------------
