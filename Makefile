@@ -1,6 +1,6 @@
 # Bulkhead. `make` builds, `make demo` shows it, `make test` checks everything.
 #
-#   make test-unit  test-system  asan  fuzz  analyze  format-check     the parts of `make test`
+#   make test-unit  test-console  test-system  asan  fuzz  analyze  format-check     the parts of `make test`
 #   make bench  regress-postgres                                       longer, outside `make test`
 #   make install DESTDIR= PREFIX=/usr                                  make deb
 #
@@ -14,7 +14,7 @@ FUZZ_SECONDS ?= 10
 PYTEST_ARGS ?=
 export BUILD ASAN_BUILD FUZZ_BUILD FUZZ_SECONDS PYTEST_ARGS
 
-.PHONY: all build demo test test-unit test-system asan fuzz analyze format format-check \
+.PHONY: all build demo test test-unit test-console test-system asan fuzz analyze format format-check \
         bench regress-postgres dependencies test-dependencies install deb clean
 
 all: build
@@ -31,6 +31,9 @@ test: test-dependencies
 
 test-unit:
 	@tools/run-tests unit
+
+test-console:
+	@tools/run-tests console
 
 test-system:
 	@tools/run-tests system
@@ -75,4 +78,4 @@ deb:
 	dpkg-buildpackage -us -uc -b
 
 clean:
-	rm -rf build build-* tests/system/node_modules
+	rm -rf build build-* console/node_modules tests/system/node_modules tests/console/node_modules

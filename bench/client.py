@@ -19,7 +19,7 @@ class Client:
         if self._read(9)[0:9] == b"R\0\0\0\x08\0\0\0\x03":
             secret = password.encode() + b"\0"
             self.socket.sendall(b"p" + struct.pack("!I", len(secret) + 4) + secret)
-        self._drain()
+        self.drain()
 
     def _start_tls(self):
         self.socket.sendall(struct.pack("!II", 8, 80877103))
@@ -39,7 +39,7 @@ class Client:
             data += more
         return data
 
-    def _drain(self):
+    def drain(self):
         """Reads until the server is ready for the next query; returns the number of bytes."""
         total, tail = 0, b""
         while tail != READY:
@@ -50,10 +50,13 @@ class Client:
             tail = (tail + self.buffer[max(0, n - len(READY)):n])[-len(READY):]
         return total
 
-    def query(self, text):
+    def send(self, text):
         body = text.encode() + b"\0"
         self.socket.sendall(b"Q" + struct.pack("!I", len(body) + 4) + body)
-        return self._drain()
+
+    def query(self, text):
+        self.send(text)
+        return self.drain()
 
     def close(self):
         self.socket.close()

@@ -21,7 +21,7 @@ POSTGRESQL_CONF = """
 listen_addresses = '127.0.0.1'
 port = {port}
 unix_socket_directories = ''
-max_connections = 200
+max_connections = 1300
 shared_buffers = 256MB
 fsync = off
 autovacuum = off
@@ -88,6 +88,31 @@ policies:
   - {{name: benchmarks, who: {{groups: [bench]}}, allow: [read, write, session]}}
   - {{name: limited, resources: {{names: [guarded]}}, allow: [read, write, session],
       limits: {{rows_per_command: 1000000000, require_where: true}}}}
+  - {{name: never, commands: [drop-database], deny: "not here"}}
+"""
+
+
+# The same with everything that a human in the loop needs: control with its console, rules that
+# hold DDL for approval, and a recording of each session.
+APPROVALS_YAML = """
+listen: {{postgres: "127.0.0.1:{port}", console: "127.0.0.1:{console}"}}
+tls: {{certificate: {folder}/tls.crt, key: {folder}/tls.key}}
+local_issuer: {{enabled: true, max_ttl: 8h}}
+console: {{url: "https://127.0.0.1:{console}", roles: {{admin: [dba]}}}}
+recordings: {{directory: {folder}/approvals/recordings, public_key: {folder}/recording.pub}}
+state: {folder}/approvals/state
+runtime: {folder}/approvals/runtime
+ledger: {{directory: {folder}/approvals/ledger}}
+limits: {{connections: 1300, unauthenticated_per_source: 128}}
+drain: 0s
+postgres: {{cleartext_on_loopback: true}}
+resources:
+  bench: {{protocol: postgres, address: "127.0.0.1:{target}", tls: "off",
+           database: bench, credential: {{user: bench}}}}
+policies:
+  - {{name: benchmarks, who: {{groups: [bench]}}, allow: [read, write, session]}}
+  - {{name: schema changes need a human, commands: [ddl],
+      step_up: {{approvers: {{groups: [dba]}}, wait: 1h}}}}
   - {{name: never, commands: [drop-database], deny: "not here"}}
 """
 
@@ -196,6 +221,7 @@ class Stack:
         for name, start in (("pgbouncer", self._start_pgbouncer), ("haproxy", self._start_haproxy),
                             ("bulkhead", self._start_bulkhead)):
             self.paths[name] = start(free_port(), target)
+        self.paths["approvals"] = self._start_approvals(free_port(), target)
         plain = self.paths["bulkhead"]
         for name in RESOURCES:  # the same gateway, by another resource
             self.paths[name] = Path(name, plain.port, plain.pid, plain.password, plain.ledger, name)
@@ -231,6 +257,26 @@ class Stack:
         config = self._write("bulkhead.yaml", BULKHEAD_YAML, port=port, target=target,
                              detectors=DETECTORS)
         pid = self._start(port, BULKHEAD, "serve", "--config", config)
-        token = self._run(BULKHEAD, "token", "issue", "--subject", "bench", "--group", "bench",
-                          "--ttl", "8h", "--config", config).strip()
-        return Path("bulkhead", port, pid, token, self.folder / "ledger")
+        return Path("bulkhead", port, pid, self._token(config, USER, "bench"),
+                    self.folder / "ledger")
+
+    def _token(self, config, subject, group):
+        return self._run(BULKHEAD, "token", "issue", "--subject", subject, "--group", group,
+                         "--ttl", "8h", "--config", config).strip()
+
+    def _start_approvals(self, port, target):
+        (self.folder / "approvals").mkdir()
+        if self.account:
+            shutil.chown(self.folder / "approvals", "postgres", "postgres")
+        self._run("openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072",
+                  "-out", "recording.key")
+        self._run("openssl", "pkey", "-in", "recording.key", "-pubout", "-out", "recording.pub")
+        console = free_port()
+        config = self._write("approvals.yaml", APPROVALS_YAML, port=port, target=target,
+                             console=console)
+        pid = self._start(port, BULKHEAD, "serve", "--config", config)
+        path = Path("approvals", port, pid, self._token(config, USER, "bench"),
+                    self.folder / "approvals" / "ledger")
+        path.console_port, path.approver = console, self._token(config, "ada", "dba")
+        path.direct_port, path.database = target, USER
+        return path

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "base/clock.h"
+#include "ledger/filter.h"
 
 enum { STATEMENT_SHOWN_MAX = 400 };
 
@@ -60,74 +60,6 @@ audit_print_safe(FILE *out, struct str text, bool newlines)
     }
 }
 
-enum err
-audit_time(const char *text, char out[AUDIT_TIME_BYTES])
-{
-    static const char units[] = "smhd";
-    static const int64_t seconds[] = {1, 60, 3600, 86400};
-    struct str s = str_from(text);
-    const char *unit = s.len < 2 ? NULL : strchr(units, s.ptr[s.len - 1]);
-    uint64_t n;
-
-    if (unit != NULL && str_to_uint((struct str){s.ptr, s.len - 1}, 1000000000, &n)) {
-        char formatted[CLOCK_TEXT_BYTES];
-
-        (void)clock_format(clock_wall_us() - (int64_t)n * seconds[unit - units] * 1000000,
-                           formatted);
-        (void)snprintf(out, AUDIT_TIME_BYTES, "%s", formatted);
-        return OK;
-    }
-    if (s.len > 0 && s.ptr[s.len - 1] == 'Z')
-        s.len--;
-    if (s.len < 4 || s.len >= CLOCK_TEXT_BYTES || strspn(text, "0123456789-T:.") < s.len)
-        return fail(ERR_INVALID, "%s is no time: 2026-01-31T08:00:00Z, 2026-01-31 or 15m", text);
-    (void)snprintf(out, AUDIT_TIME_BYTES, "%.*s", STR_ARG(s));
-    return OK;
-}
-
-/* A member that is text; empty if it is not. */
-static struct str
-member(const json_t *record, const char *key)
-{
-    const json_t *value = json_object_get(record, key);
-
-    return json_is_string(value) ? (struct str){json_string_value(value), json_string_length(value)}
-                                 : (struct str){"", 0};
-}
-
-static struct str
-subject_of(const json_t *record)
-{
-    struct str subject = member(json_object_get(record, "identity"), "subject");
-
-    if (subject.len == 0)
-        subject = member(record, "subject");
-    return subject.len > 0 ? subject : member(record, "claimed_subject");
-}
-
-static bool
-fits(const char *pattern, struct str value)
-{
-    return pattern == NULL || str_glob(str_from(pattern), value);
-}
-
-bool
-audit_matches(const struct audit_filter *filter, const json_t *record)
-{
-    struct str time = member(record, "time");
-
-    if (filter->since != NULL && str_compare(time, str_from(filter->since)) < 0)
-        return false;
-    if (filter->until != NULL && !str_starts(time, str_from(filter->until)) &&
-        str_compare(time, str_from(filter->until)) > 0)
-        return false;
-    return fits(filter->session, member(record, "session")) &&
-           fits(filter->subject, subject_of(record)) &&
-           fits(filter->resource, member(record, "resource")) &&
-           fits(filter->type, member(record, "type")) &&
-           fits(filter->verdict, member(record, "verdict"));
-}
-
 static void
 print_column(FILE *out, struct str value, int width)
 {
@@ -156,7 +88,7 @@ print_named(FILE *out, const json_t *record, const char *key)
         fprintf(out, " %s=%lld", key, (long long)json_integer_value(value));
     if (json_is_string(value)) {
         fprintf(out, " %s=", key);
-        audit_print_safe(out, member(record, key), false);
+        audit_print_safe(out, ledger_member(record, key), false);
     }
 }
 
@@ -169,7 +101,7 @@ print_detail(FILE *out, const json_t *record)
         "denied",    "message",   "path",    "digest",        "detail",   "text",        "rule",
         "masked",    "protected", "limit",   "masked_values", "detected", "decision",    "request",
         "by",        "waited_us", "purpose"};
-    struct str statement = member(record, "statement");
+    struct str statement = ledger_member(record, "statement");
     bool cut = statement.len > STATEMENT_SHOWN_MAX;
 
     for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
@@ -194,12 +126,12 @@ void
 audit_print_line(FILE *out, const json_t *record)
 {
     fprintf(out, "%8lld ", (long long)json_integer_value(json_object_get(record, "seq")));
-    print_column(out, member(record, "time"), 27);
-    print_column(out, member(record, "type"), 16);
-    print_column(out, member(record, "session"), 16);
-    print_column(out, subject_of(record), 12);
-    print_column(out, member(record, "resource"), 12);
-    print_column(out, member(record, "verdict"), 5);
+    print_column(out, ledger_member(record, "time"), 27);
+    print_column(out, ledger_member(record, "type"), 16);
+    print_column(out, ledger_member(record, "session"), 16);
+    print_column(out, ledger_subject(record), 12);
+    print_column(out, ledger_member(record, "resource"), 12);
+    print_column(out, ledger_member(record, "verdict"), 5);
     print_detail(out, record);
     fputc('\n', out);
 }

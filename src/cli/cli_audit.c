@@ -8,8 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/audit_view.h"
 #include "config/config.h"
+#include "ledger/filter.h"
 #include "ledger/ledger.h"
 #include "ledger/verify.h"
 
@@ -46,8 +48,8 @@ static const char usage[] =
 
 struct audit {
     const char *verb, *config, *directory, *which;
-    struct audit_filter filter;
-    char since[AUDIT_TIME_BYTES], until[AUDIT_TIME_BYTES];
+    struct ledger_filter filter;
+    char since[LEDGER_TIME_BYTES], until[LEDGER_TIME_BYTES];
     uint64_t limit; /* 0: none */
     bool json;
     char from_config[DIRECTORY_BYTES];
@@ -110,11 +112,11 @@ is_wanted(const struct audit *a, const json_t *record)
     uint64_t number;
 
     if (a->which == NULL)
-        return audit_matches(&a->filter, record);
+        return ledger_filter_matches(&a->filter, record);
     if (strlen(a->which) < LEDGER_SESSION_TEXT_BYTES - 1 &&
         str_to_uint(str_from(a->which), INT64_MAX, &number))
         return json_integer_value(seq) == (json_int_t)number;
-    return audit_matches(&(struct audit_filter){.session = a->which}, record);
+    return ledger_filter_matches(&(struct ledger_filter){.session = str_from(a->which)}, record);
 }
 
 /* One line of a file. */
@@ -153,7 +155,7 @@ complain(const char *what)
 
 /* Whether the file begins after `since`, so that the one before it is needed, too. */
 static bool
-begins_after(const struct audit *a, const char *name, const char *since)
+begins_after(const struct audit *a, const char *name, struct str since)
 {
     int fd = open_file(a, name);
     struct series_reader reader = series_read_from(fd, 0);
@@ -162,7 +164,7 @@ begins_after(const struct audit *a, const char *name, const char *since)
     bool after = true;
 
     if (fd >= 0 && series_next(&reader, &text) == OK && line_read(text, &line) == OK)
-        after = str_compare(line.time, str_from(since)) >= 0;
+        after = str_compare(line.time, since) >= 0;
     series_reader_free(&reader);
     if (fd >= 0)
         close(fd);
@@ -196,7 +198,7 @@ read_series(struct audit *a)
 
     if ((e = series_list(a->directory_fd, &files, &n)) != OK)
         return e;
-    if (a->filter.since != NULL && n > 0)
+    if (a->filter.since.len > 0 && n > 0)
         for (first = n - 1; first > 0 && begins_after(a, files[first].name, a->filter.since);)
             first--;
     for (size_t i = first; i < n && e == OK; i++)
@@ -382,30 +384,37 @@ refuse(const char *why)
 }
 
 static bool
+take_time(const char *value, char text[LEDGER_TIME_BYTES], struct str *out)
+{
+    if (ledger_time(str_from(value), clock_wall_us(), text) != OK)
+        return false;
+    *out = str_from(text);
+    return true;
+}
+
+static bool
 take_filter(struct audit *a, int option, const char *value)
 {
     switch (option) {
     case 's':
-        a->filter.session = value;
+        a->filter.session = str_from(value);
         return true;
     case 'u':
-        a->filter.subject = value;
+        a->filter.subject = str_from(value);
         return true;
     case 'r':
-        a->filter.resource = value;
+        a->filter.resource = str_from(value);
         return true;
     case 't':
-        a->filter.type = value;
+        a->filter.type = str_from(value);
         return true;
     case 'v':
-        a->filter.verdict = value;
+        a->filter.verdict = str_from(value);
         return true;
     case 'S':
-        a->filter.since = a->since;
-        return audit_time(value, a->since) == OK;
+        return take_time(value, a->since, &a->filter.since);
     case 'U':
-        a->filter.until = a->until;
-        return audit_time(value, a->until) == OK;
+        return take_time(value, a->until, &a->filter.until);
     }
     return fail(ERR_INVALID, "an unknown option or one without its value") == OK;
 }

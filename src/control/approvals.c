@@ -642,7 +642,7 @@ enum err
 approvals_ask(struct approvals *a, const struct approvals_ask *ask, struct arena *arena,
               struct approvals_pending *out)
 {
-    const struct policy_rule *rule;
+    const struct policy_rule *rule = NULL;
     struct record intent;
     struct request r;
     uint32_t wait_ms;

@@ -13,6 +13,9 @@
 #include "control/confine.h"
 #include "control/holds.h"
 #include "control/live.h"
+#include "control/notify.h"
+#include "control/search_live.h"
+#include "control/server.h"
 #include "net/tls.h"
 #include "store/session_index.h"
 #include "store/store.h"
@@ -247,6 +250,18 @@ open_approvals(struct control *c)
     return e;
 }
 
+/* Requests that are new or decided may have put messages into the outbox. */
+static void
+wake_notify(void *arg, enum control_topic topic, struct str id, struct str state)
+{
+    struct control *c = arg;
+
+    (void)id;
+    (void)state;
+    if (topic == CONTROL_APPROVAL)
+        notify_wake(c->notify);
+}
+
 /* [waits] Its clock. */
 static void
 tick(void *arg)
@@ -332,6 +347,20 @@ name_node(struct control *c, struct str own_folder)
     return e;
 }
 
+/* The console and the API, if there is a socket for them. */
+static enum err
+open_server(struct control *c)
+{
+    int fd = c->console;
+
+    if (fd < 0)
+        return OK;
+    tls_prepare();
+    tls_set_signer(true, control_sign, c);
+    c->console = -1; /* the server's from now on */
+    return server_open(c, fd, &c->server);
+}
+
 /* Everything that takes files, before they are given up. */
 static enum err
 open_all(struct control *c)
@@ -343,10 +372,10 @@ open_all(struct control *c)
         (e = name_node(c, folder)) != OK || (e = store_open(c->config, &c->db)) != OK ||
         (e = session_index_close_node(c->db, str_from(c->node), clock_wall_us(),
                                       STR("the gateway was restarted"))) != OK ||
-        (e = open_approvals(c)) != OK)
+        (e = open_approvals(c)) != OK || (e = notify_new(c->config, c->db, &c->notify)) != OK)
         return e;
-    tls_prepare();
-    tls_set_signer(true, control_sign, c);
+    if ((e = open_server(c)) != OK)
+        return e;
     return confine_enter(c, folder);
 }
 
@@ -355,9 +384,14 @@ start_all(struct control *c)
 {
     enum err e;
 
-    if ((e = fiber_start("approvals", tick, c, NULL)) == OK)
-        e = fiber_start("index", index_sessions, c, NULL);
-    return e;
+    if ((e = fiber_start("approvals", tick, c, NULL)) != OK ||
+        (e = fiber_start("index", index_sessions, c, NULL)) != OK ||
+        (e = notify_start(c->notify)) != OK)
+        return e;
+    c->recent = search_live_recent;
+    if ((e = control_listen(c, wake_notify, c)) != OK)
+        return e;
+    return c->server == NULL ? OK : server_start(c->server);
 }
 
 /* Tells the supervisor whether we run; if not, we end. */

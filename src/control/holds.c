@@ -254,6 +254,7 @@ describe_session(const struct live_session *s, struct approvals_session *out)
         .subject = s->subject,
         .token_id = s->token_id,
         .task = s->task,
+        .email = s->email,
         .chain = s->chain,
         .resource = s->resource,
         .protocol = s->protocol,

@@ -54,7 +54,8 @@ fill(struct live_session *s, const struct ipc_session_opened *o)
            copy(s, &s->protocol, o->protocol) && copy(s, &s->database, o->database) &&
            copy(s, &s->target, o->target) && copy(s, &s->client, o->client) &&
            copy(s, &s->source, o->source) && copy(s, &s->policy_hash, o->policy_hash) &&
-           copy(s, &s->task, o->task) && copy(s, &s->access, o->access) &&
+           copy(s, &s->task, o->task) && copy(s, &s->email, o->email) &&
+           copy(s, &s->access, o->access) &&
            copy_list(s, &s->groups, o->groups, CONTROL_GROUPS_MAX) &&
            copy_list(s, &s->chain, o->chain, CONTROL_CHAIN_MAX);
 }

@@ -24,6 +24,7 @@ struct live_session {
     struct arena *arena;
     struct str subject, issuer, token_id, resource, protocol, database, target, client, source;
     struct str policy_hash, task;
+    struct str email;  /* that the issuer vouches for; may be empty */
     struct str access; /* the grant under which it was opened; empty: none was needed */
     struct str_list groups;
     struct str_list chain; /* from the first principal to the acting one; at least one */

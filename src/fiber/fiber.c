@@ -463,6 +463,12 @@ fiber_wait_writable(int fd, int64_t deadline_ms)
 }
 
 enum err
+fiber_wait_hangup(int fd, int64_t deadline_ms)
+{
+    return wait_for_fd(fd, POLLRDHUP, deadline_ms);
+}
+
+enum err
 fiber_condition_wait(struct fiber_condition *c, int64_t deadline_ms)
 {
     if (!may_wait())

@@ -46,6 +46,10 @@ enum err fiber_sleep_until(int64_t deadline_ms);
 enum err fiber_wait_readable(int fd, int64_t deadline_ms);
 enum err fiber_wait_writable(int fd, int64_t deadline_ms);
 
+/* [waits] Until the peer of the socket will send nothing more, whatever it sent before and is still
+ * unread: it closed, or shut its writing side down. Another fiber may wait for the same fd. */
+enum err fiber_wait_hangup(int fd, int64_t deadline_ms);
+
 /* A condition to wait for. Zero-initialise; no destruction. */
 struct fiber_condition {
     struct fiber *waiters;

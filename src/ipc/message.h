@@ -105,11 +105,11 @@ enum {
     TEXT(database, 256)                                                                            \
     TEXT(target, 4200)                                                                             \
     TEXT(client, 256)                                                                              \
-    TEXT(policy_hash, 64) NUMBER(expires_us)                                                       \
-        TEXT(chain, 4096) /* list: from the first principal to the acting one */                   \
-        TEXT(task, 256)   /* what for, as the token says; may be empty */                          \
-        TEXT(access, 64)  /* the grant of access under which it was opened; may be empty */        \
-        TEXT(source, 64) TEXT(protocol, 32) NUMBER(opened_us)
+    TEXT(policy_hash, 64)                                                                          \
+    NUMBER(expires_us) TEXT(chain, 4096) /* list: from the first principal to the acting one */    \
+        TEXT(task, 256)                  /* what for, as the token says; may be empty */           \
+        TEXT(access, 64) /* the grant of access under which it was opened; may be empty */         \
+        TEXT(source, 64) TEXT(protocol, 32) NUMBER(opened_us) TEXT(email, 320)
 #define IPC_SESSION_REFUSED(NUMBER, TEXT)                                                          \
     NUMBER(session)                                                                                \
     TEXT(resource, 256)                                                                            \
@@ -180,8 +180,7 @@ enum {
     TEXT(verb, 32)                                                                                 \
     TEXT(subject, 1024)                                                                            \
     TEXT(groups, 8192)                                                                             \
-    TEXT(resources, 8192) TEXT(database, 256) NUMBER(ttl_seconds) TEXT(actors, 4096)               \
-        TEXT(task, 256)
+    TEXT(resources, 8192) TEXT(database, 256) NUMBER(ttl_seconds) TEXT(actors, 4096) TEXT(task, 256)
 #define IPC_ADMIN_LINE(NUMBER, TEXT) TEXT(text, 20480)
 #define IPC_ADMIN_END(NUMBER, TEXT)  NUMBER(ok) TEXT(text, 4096)
 

@@ -257,6 +257,7 @@ describe(const struct keeper_session *s,
         .source = str_from(source_text(&s->source, source)),
         .protocol = s->protocol,
         .opened_us = (uint64_t)s->opened_us,
+        .email = s->principal.email,
     };
     enum err e;
 

@@ -71,22 +71,33 @@ skip_hash(struct str *s, unsigned char hash[LINE_HASH_BYTES])
 }
 
 enum err
+line_read_head(struct str text, struct line *out)
+{
+    struct str rest = text;
+
+    if (!skip(&rest, STR("{\"seq\":")) || !skip_number(&rest, &out->seq) ||
+        !skip(&rest, STR(",\"time\":\"")) || !skip_word(&rest, &out->time) ||
+        !skip(&rest, STR(",\"type\":\"")) || !skip_word(&rest, &out->type))
+        return fail(ERR_INVALID, "not a record: it does not begin with seq, time and type");
+    out->rest = rest;
+    return OK;
+}
+
+enum err
 line_read(struct str text, struct line *out)
 {
     static const struct str prev_key = STR_INIT(",\"prev\":\"");
     static const struct str hash_key = STR_INIT("\",\"hash\":\"");
     static const struct str end = STR_INIT("\"}");
     size_t tail_bytes = prev_key.len + hash_key.len + end.len + 2 * LINE_HEX_BYTES;
-    struct str rest = text, tail;
+    struct str tail;
+    enum err e = line_read_head(text, out);
 
-    if (!skip(&rest, STR("{\"seq\":")) || !skip_number(&rest, &out->seq) ||
-        !skip(&rest, STR(",\"time\":\"")) || !skip_word(&rest, &out->time) ||
-        !skip(&rest, STR(",\"type\":\"")) || !skip_word(&rest, &out->type))
-        return fail(ERR_INVALID, "not a record: it does not begin with seq, time and type");
-    if (rest.len < tail_bytes)
+    if (e != OK)
+        return e;
+    if (out->rest.len < tail_bytes)
         return fail(ERR_INVALID, "record %llu has no hashes", (unsigned long long)out->seq);
-    out->rest = rest;
-    tail = str_skip(rest, rest.len - tail_bytes);
+    tail = str_skip(out->rest, out->rest.len - tail_bytes);
     if (!skip(&tail, prev_key) || !skip_hash(&tail, out->prev) || !skip(&tail, hash_key) ||
         !skip_hash(&tail, out->hash) || !skip(&tail, end))
         return fail(ERR_INVALID, "record %llu does not end with prev and hash",

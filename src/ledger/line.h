@@ -25,6 +25,10 @@ struct line {
  * is JSON is for a JSON parser. ERR_INVALID. */
 enum err line_read(struct str text, struct line *out);
 
+/* As line_read(), but looks at the head alone: `prev`, `hash` and `hashed` are not set. For lines
+ * that may go on behind `text`. ERR_INVALID. */
+enum err line_read_head(struct str text, struct line *out);
+
 /* Computes hashes, one after the other; NULL without memory. */
 struct line_hasher;
 struct line_hasher *line_hasher_new(void);

@@ -154,7 +154,7 @@ put_rule(struct line *line, const struct residual_rule *rule, class_set classes)
     if (rule->verdict == VERDICT_STEP_UP)
         put_text(line, " (after approval)");
     else if (rule->verdict == VERDICT_DEFER)
-        put_text(line, " (after stating more)");
+        put_text(line, " (with a purpose)");
     else if (rule->verdict == VERDICT_MODIFY)
         put_text(line, " (with changes)");
     if (rule->has_limits)

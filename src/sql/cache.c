@@ -221,7 +221,7 @@ demand_bytes(const struct demand *d, size_t n)
 static size_t
 facts_bytes(const struct sql_facts *f, bool exact)
 {
-    size_t bytes = demand_bytes(f->demands, f->n_demands);
+    size_t bytes = demand_bytes(f->demands, f->n_demands) + f->purpose.value.len;
 
     for (size_t i = 0; i < f->n_statements; i++) {
         const struct sql_statement *s = &f->statements[i];
@@ -261,6 +261,7 @@ keep_facts(struct entry *e, const struct sql_facts *f, bool exact)
     bytes = (char *)(next + n_demands);
     e->facts = *f;
     e->facts.lineage = sql_lineage_hold(f->lineage);
+    e->facts.purpose.value = keep(&bytes, f->purpose.value);
     e->facts.statements = statements;
     e->facts.demands = keep_demands(&next, &bytes, f->demands, f->n_demands);
     for (size_t i = 0; i < f->n_statements; i++) {

@@ -241,12 +241,20 @@ config_name(const struct sql_walk *w, const PgQuery__Node *node, struct str *out
     return false;
 }
 
+static bool
+is_true(const PgQuery__Node *n)
+{
+    return n->node_case == PG_QUERY__NODE__NODE_A_CONST &&
+           n->a_const->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL && n->a_const->boolval->boolval;
+}
+
 static enum err
 call_set_config(struct sql_walk *w, const PgQuery__FuncCall *call)
 {
     struct str name;
     struct str value;
     bool have_value;
+    enum err e;
 
     w->depends = true;
     for (size_t i = 0; call != NULL && i < call->n_args; i++)
@@ -258,6 +266,9 @@ call_set_config(struct sql_walk *w, const PgQuery__FuncCall *call)
         return fail(ERR_UNSUPPORTED, "set_config() with a computed name of the setting is not "
                                      "analysed; write the name as a constant");
     have_value = sql_constant(call->args[1], &value);
+    if ((e = sql_purpose_set(w, name, have_value ? &value : NULL,
+                             call->n_args > 2 && is_true(call->args[2]))) != OK)
+        return e;
     return sql_change_setting(w, name, have_value ? &value : NULL, false);
 }
 

@@ -120,7 +120,7 @@ statement_text(struct str text, const PgQuery__RawStmt *raw)
 static enum err
 analyze_statement(struct str text, const struct sql_context *context, bool path_known,
                   struct arena *arena, const PgQuery__RawStmt *raw, struct sql_statement *out,
-                  bool *depends)
+                  bool *depends, struct sql_purpose *purpose)
 {
     struct sql_walk w = {
         .arena = arena, .kind = SQL_OTHER, .name = sql_str(""), .resolved = context != NULL};
@@ -138,6 +138,7 @@ analyze_statement(struct str text, const struct sql_context *context, bool path_
         return e; /* SELECT 1 */
     *out = (struct sql_statement){w.kind, w.name, w.text, w.demands, w.n_demands};
     *depends = *depends || w.depends;
+    sql_purpose_add(purpose, &w.purpose);
     return OK;
 }
 
@@ -168,7 +169,8 @@ empty_facts(struct str text, struct arena *arena, struct sql_facts *out)
     if ((e = sql_demand_none(&w, CLASSES(READ))) != OK)
         return e;
     *s = (struct sql_statement){SQL_EMPTY, sql_str(""), text, w.demands, w.n_demands};
-    *out = (struct sql_facts){s, 1, w.demands, w.n_demands, false, NULL};
+    *out = (struct sql_facts){
+        .statements = s, .n_statements = 1, .demands = w.demands, .n_demands = w.n_demands};
     return OK;
 }
 
@@ -198,6 +200,7 @@ analyze_tree(struct str text, const struct sql_context *context, struct arena *a
     struct sql_walk all = {.arena = arena};
     bool path_known = context != NULL && context->path_known;
     struct sql_statement *statements;
+    struct sql_purpose purpose = {.value = STR("")};
     bool depends = false;
     enum err e;
 
@@ -209,12 +212,16 @@ analyze_tree(struct str text, const struct sql_context *context, struct arena *a
         return fail(ERR_NOMEM, "no memory for the facts of a statement");
     for (size_t i = 0; i < tree->n_stmts; i++) {
         if ((e = analyze_statement(text, context, path_known, arena, tree->stmts[i], &statements[i],
-                                   &depends)) != OK)
+                                   &depends, &purpose)) != OK)
             return e;
         path_known = path_known && keeps_meanings(&statements[i], context);
     }
-    *out = (struct sql_facts){
-        statements, tree->n_stmts, statements[0].demands, statements[0].n_demands, depends, NULL};
+    *out = (struct sql_facts){.statements = statements,
+                              .n_statements = tree->n_stmts,
+                              .demands = statements[0].demands,
+                              .n_demands = statements[0].n_demands,
+                              .depends_on_literals = depends,
+                              .purpose = purpose};
     if (tree->n_stmts == 1)
         return OK;
     for (size_t i = 0; i < tree->n_stmts; i++)

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "command/command.h"
+#include "sql/purpose.h"
 
 enum {
     SQL_TEXT_MAX = 1 << 20, /* bytes of one query string */
@@ -56,6 +57,7 @@ struct sql_facts {
     /* Where the answers come from; NULL without a context. The cache's, or for the caller of
      * sql_analyze() to release. */
     const struct sql_lineage *lineage;
+    struct sql_purpose purpose; /* what its statements make of it */
 };
 
 /* Analyses `text`, allocating from `arena`; `*out` borrows from `text` and `arena`. `context` (may

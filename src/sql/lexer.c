@@ -266,3 +266,24 @@ sql_token_bound(struct str text)
     }
     return n;
 }
+
+bool
+sql_lex_comment(struct str text, size_t *at, struct str *inside)
+{
+    size_t i = *at, end;
+
+    while (i < text.len && is_space(text.ptr[i]))
+        i++;
+    if (at_or_zero(text, i) == '-' && at_or_zero(text, i + 1) == '-') {
+        for (end = i; end < text.len && !is_newline(text.ptr[end]); end++)
+            continue;
+        *inside = (struct str){text.ptr + i + 2, end - i - 2};
+    } else if (at_or_zero(text, i) == '/' && at_or_zero(text, i + 1) == '*' &&
+               (end = skip_comment(text, i)) <= text.len) {
+        *inside = (struct str){text.ptr + i + 2, end - i - 4};
+    } else {
+        return false;
+    }
+    *at = end;
+    return true;
+}

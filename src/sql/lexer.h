@@ -27,6 +27,10 @@ struct sql_token {
  * After SQL_TOKEN_ODD, `*at` is the end. */
 bool sql_lex(struct str text, size_t *at, struct sql_token *t);
 
+/* What is inside the next comment from `*at` on, before the next token; false if there is none, or
+ * if it never ends. `*at` moves behind it. */
+bool sql_lex_comment(struct str text, size_t *at, struct str *inside);
+
 /* At least the number of tokens that PostgreSQL sees in `text`. */
 size_t sql_token_bound(struct str text);
 

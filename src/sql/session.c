@@ -73,11 +73,13 @@ enum err
 sql_on_prepare(struct sql_walk *w, const ProtobufCMessage *m)
 {
     const PgQuery__PrepareStmt *s = (const PgQuery__PrepareStmt *)m;
+    struct sql_purpose before = w->purpose;
     enum err e;
 
     if ((e = sql_demand_none(w, CLASSES(SESSION) | CLASSES(PREPARED))) != OK ||
         (e = sql_walk_node(w, s->query)) != OK)
         return e;
+    w->purpose = before; /* it does not run yet */
     w->text = prepared_text(w->text);
     return set_kind(w, SQL_PREPARE, s->name);
 }
@@ -107,18 +109,22 @@ sql_on_deallocate(struct sql_walk *w, const ProtobufCMessage *m)
 enum err
 sql_on_discard(struct sql_walk *w, const ProtobufCMessage *m)
 {
-    if (((const PgQuery__DiscardStmt *)m)->target == PG_QUERY__DISCARD_MODE__DISCARD_ALL)
+    if (((const PgQuery__DiscardStmt *)m)->target == PG_QUERY__DISCARD_MODE__DISCARD_ALL) {
         w->kind = SQL_DISCARD_ALL;
+        sql_purpose_reset(w, sql_str(""));
+    }
     return sql_demand_none(w, CLASSES(SESSION));
 }
 
 enum err
 sql_on_declare(struct sql_walk *w, const ProtobufCMessage *m)
 {
+    struct sql_purpose before = w->purpose;
     enum err e = sql_demand_none(w, CLASSES(SESSION) | CLASSES(CURSOR));
 
     if (e == OK)
         e = sql_walk_children(w, m);
+    w->purpose = before; /* it does not run yet */
     return e != OK ? e
                    : set_kind(w, SQL_DECLARE, ((const PgQuery__DeclareCursorStmt *)m)->portalname);
 }
@@ -201,6 +207,7 @@ enum err
 sql_on_explain(struct sql_walk *w, const ProtobufCMessage *m)
 {
     const PgQuery__ExplainStmt *s = (const PgQuery__ExplainStmt *)m;
+    struct sql_purpose purpose = w->purpose;
     size_t before = w->n_demands;
     enum err e;
 
@@ -210,6 +217,8 @@ sql_on_explain(struct sql_walk *w, const ProtobufCMessage *m)
     e = sql_walk_node(w, s->query);
     if (e == OK && !demands_class(w, before, CLASSES(EXPLAIN)))
         e = sql_demand_none(w, CLASSES(READ));
+    if (w->plan_only)
+        w->purpose = purpose;
     w->plan_only = false;
     w->extra &= ~CLASSES(EXPLAIN);
     if (w->kind != SQL_EXECUTE)
@@ -312,13 +321,17 @@ sql_on_set(struct sql_walk *w, const ProtobufCMessage *m)
     case PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL:
         if ((e = sql_demand_none(w, CLASSES(SESSION) | CLASSES(SET))) != OK)
             return e;
+        sql_purpose_reset(w, sql_str(""));
         return set_kind(w, SQL_SET, "");
     case PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE:
     case PG_QUERY__VARIABLE_SET_KIND__VAR_SET_CURRENT:
-        e = sql_change_setting(w, sql_str(s->name), have_value ? &value : NULL, false);
+        if ((e = sql_purpose_set(w, sql_str(s->name), have_value ? &value : NULL, s->is_local)) ==
+            OK)
+            e = sql_change_setting(w, sql_str(s->name), have_value ? &value : NULL, false);
         break;
     case PG_QUERY__VARIABLE_SET_KIND__VAR_SET_DEFAULT:
     case PG_QUERY__VARIABLE_SET_KIND__VAR_RESET:
+        sql_purpose_reset(w, sql_str(s->name));
         e = sql_change_setting(w, sql_str(s->name), NULL, true);
         break;
     default:

@@ -34,6 +34,7 @@ struct sql_walk {
     struct str text;
     struct demand *demands;
     size_t n_demands, capacity;
+    struct sql_purpose purpose;
     bool depends;       /* on literals */
     bool resolved;      /* names are looked up in a catalog too, fields among them */
     unsigned n_bounded; /* queries that where.c looked into, repeats included */

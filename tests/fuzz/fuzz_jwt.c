@@ -39,6 +39,7 @@ static const struct config_issuer issuer = {
     .types = {types, 3},
     .groups_claim = STR_INIT("groups"),
     .subject_claim = STR_INIT("sub"),
+    .task_claim = STR_INIT("task"),
 };
 
 /* What the checks promise of a principal. */
@@ -49,6 +50,13 @@ check(const struct principal *p)
         abort();
     if (!str_is_utf8(p->subject) || p->n_claims > JWT_CLAIMS_MAX)
         abort();
+    if (p->chain.n == 0 || p->chain.n > PRINCIPAL_ACTORS_MAX + 1 ||
+        !str_equal(p->chain.items[0], p->subject) || p->task.len > PRINCIPAL_TASK_BYTES_MAX ||
+        p->name.len > PRINCIPAL_NAME_BYTES_MAX || p->email.len > PRINCIPAL_EMAIL_BYTES_MAX)
+        abort();
+    for (size_t i = 0; i < p->chain.n; i++)
+        if (p->chain.items[i].len == 0 || !str_is_utf8(p->chain.items[i]))
+            abort();
 }
 
 static void
@@ -62,6 +70,9 @@ try_token(const struct jwks *set, struct str token)
 
     if (jwt_parse(token, arena, &t) == OK) {
         if (jwt_check_header(&t, &issuer) == OK && jwt_check_claims(&t, &issuer, NOW) == OK &&
+            jwt_principal(&t, &issuer, arena, &p) == OK)
+            check(&p);
+        if (jwt_check_login_claims(&t, &issuer, STR("console"), NOW) == OK &&
             jwt_principal(&t, &issuer, arena, &p) == OK)
             check(&p);
         err_ignore(jwt_string_list(&t, STR("realm_access.\"x.y\".roles"), arena, &list));

@@ -48,7 +48,7 @@ def gateway(request, authority):
     `production` lead to the two servers, and the rules are those of the story."""
     started = request.node._started_gateways = []
 
-    def start(changes=None, databases=True, environment=None, run=True):
+    def start(changes=None, databases=True, environment=None, run=True, console=False):
         config = {"resources": {}}
         if databases:
             config["resources"] = {
@@ -58,7 +58,7 @@ def gateway(request, authority):
             }
         config = gateways.merged(config, changes or {})
         new = gateways.Gateway(authority, config,
-                               {"TARGET_PASSWORD": PASSWORD, **(environment or {})})
+                               {"TARGET_PASSWORD": PASSWORD, **(environment or {})}, console)
         started.append(new)
         return new.start() if run else new
 

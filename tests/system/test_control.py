@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sqlite3
+import threading
 
 import psycopg2
 import pytest
@@ -132,6 +133,50 @@ def test_a_connect_rule_fails_closed_without_control(controlled):
         assert "approval service is not available" in str(refused.value)
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+class Waiting:
+    """A statement that is under way in a thread of its own."""
+
+    def __init__(self, connection, sql):
+        self.error = None
+        self._thread = threading.Thread(target=self._run, args=(connection, sql), daemon=True)
+        self._thread.start()
+
+    def _run(self, connection, sql):
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+        except psycopg2.Error as e:
+            self.error = e
+
+    def end(self):
+        self._thread.join(machine.PATIENCE)
+        assert not self._thread.is_alive()
+        return self.error
+
+
+def request_states(gateway):
+    path = gateway.folder / "state" / "control" / "control.db"
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as db:
+        return db.execute("SELECT id, state FROM requests").fetchall()
+
+
+def test_control_killed_while_a_command_waits_fails_it_and_keeps_the_request(controlled):
+    gateway = controlled(STEP_UP)
+    connection = gateway.connect()
+    waiting = Waiting(connection, "CREATE TABLE never_made (x int)")
+    pending = machine.until(lambda: request_states(gateway), "the request in the store")
+    assert len(pending) == 1
+    kill_control(gateway)
+    error = waiting.end()
+    assert error is not None, "the command went through"
+    assert request_states(gateway) == pending  # it can still be denied
+    assert works(connection)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('never_made') IS NULL")
+        assert cursor.fetchone() == (True,)
+    connection.close()
 
 
 def test_a_reload_starts_and_stops_control_as_it_is_needed(gateway):

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #undef fail /* ours is meant */
 
+#include "command/purpose.h"
 #include "gate/gate_open.h"
 #include "ipc/record.h"
 
@@ -53,6 +54,7 @@ last_record(void)
 static const struct policy_rule read_rules[] = {
     {.name = STR_INIT("read"), .classes = CLASSES(READ)},
     {.name = STR_INIT("no more"), .classes = CLASSES(WRITE), .verdict = VERDICT_DENY},
+    {.name = STR_INIT("why"), .classes = CLASSES(DDL), .verdict = VERDICT_DEFER},
 };
 
 /* Rules that allow reading and protect `n` columns. */
@@ -64,7 +66,7 @@ make_rules(size_t n, const char *hash)
     struct policy_request nobody = {0};
     struct policy *policy;
 
-    assert_int_equal(policy_compile(read_rules, 2, &policy), OK);
+    assert_int_equal(policy_compile(read_rules, 3, &policy), OK);
     assert_int_equal(policy_specialise(policy, &nobody, &rules.residual), OK);
     policy_free(policy);
     protection->protect = arena_array(rules.home, n + 1, sizeof(*protection->protect));
@@ -160,6 +162,40 @@ test_a_use_of_a_protected_column_is_refused_by_protect(void **state)
     assert_str(r.intent.rule, "protect");
     assert_str(r.intent.protected_column, "a.t.ssn");
     assert_str(r.intent.masked, "");
+    gate_close(g);
+}
+
+static void
+test_a_purpose_is_said_by_the_session_or_by_the_command(void **state)
+{
+    static const struct demand ddl = {CLASSES(DDL), OBJECT_RELATION, STR_INIT("a"), STR_INIT("t")};
+    struct gate *g = open_gate(0);
+    struct command command = {.demands = &ddl, .n_demands = 1};
+    char long_text[PURPOSE_BYTES_MAX + 1];
+    struct verdict verdict;
+
+    (void)state;
+    assert_int_equal(gate_decide(g, &command, &verdict), OK);
+    assert_int_equal(verdict.kind, VERDICT_DEFER);
+    assert_false(gate_runs(&verdict));
+    command.purpose = STR("ticket 7");
+    assert_int_equal(gate_decide(g, &command, &verdict), OK);
+    assert_int_equal(verdict.kind, VERDICT_ALLOW);
+    command.purpose = STR("");
+    assert_int_equal(gate_set_purpose(g, STR("ticket 8")), OK);
+    assert_str(gate_purpose(g, &command), "ticket 8");
+    assert_int_equal(gate_decide(g, &command, &verdict), OK);
+    assert_int_equal(verdict.kind, VERDICT_ALLOW);
+    /* What is not fit changes nothing. */
+    memset(long_text, 'x', sizeof(long_text));
+    assert_int_equal(gate_set_purpose(g, (struct str){long_text, sizeof(long_text)}), ERR_INVALID);
+    assert_int_equal(gate_set_purpose(g, STR("a\nb")), ERR_INVALID);
+    assert_str(gate_purpose(g, NULL), "ticket 8");
+    assert_int_equal(gate_set_purpose(g, gate_purpose(g, NULL)), OK);
+    assert_str(gate_purpose(g, NULL), "ticket 8");
+    assert_int_equal(gate_set_purpose(g, STR("")), OK);
+    assert_int_equal(gate_decide(g, &command, &verdict), OK);
+    assert_int_equal(verdict.kind, VERDICT_DEFER);
     gate_close(g);
 }
 
@@ -299,6 +335,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_masked_columns_make_an_allow_a_modify),
         cmocka_unit_test(test_a_use_of_a_protected_column_is_refused_by_protect),
+        cmocka_unit_test(test_a_purpose_is_said_by_the_session_or_by_the_command),
         cmocka_unit_test(test_the_policys_own_refusal_comes_first),
         cmocka_unit_test(test_a_session_has_a_budget_of_rows),
         cmocka_unit_test(test_without_protection_the_lists_are_empty),

@@ -345,8 +345,10 @@ local_tokens(void)
     static const struct str groups[] = {STR_INIT("dba"), STR_INIT("ops \"x\"")};
     static const struct str resources[] = {STR_INIT("test")};
     struct config config = configuration(NULL, 0);
-    struct token_request request = {
-        .subject = STR("alice"), .groups = {groups, 2}, .resources = {resources, 1}, .ttl_seconds = 60};
+    struct token_request request = {.subject = STR("alice"),
+                                    .groups = {groups, 2},
+                                    .resources = {resources, 1},
+                                    .ttl_seconds = 60};
     struct buf token = buf_make(TOKEN_BYTES_MAX), token_id = buf_make(256), keys = buf_make(4096);
     struct arena *arena;
     struct principal p;
@@ -625,6 +627,106 @@ test_a_one_use_token_is_accepted_once_even_over_a_restart(void **state)
 }
 
 static void
+local_actors(void)
+{
+    static const struct str actors[] = {STR_INIT("planner"), STR_INIT("executor")};
+    static struct str too_many[PRINCIPAL_ACTORS_MAX + 1];
+    struct config config = configuration(NULL, 0);
+    struct token_request request = {.subject = STR("alice"),
+                                    .actors = {actors, 2},
+                                    .task = STR("T-7"),
+                                    .one_use = true,
+                                    .ttl_seconds = 60};
+    struct buf token = buf_make(TOKEN_BYTES_MAX), token_id = buf_make(256);
+    struct arena *arena;
+    struct principal p;
+    struct identity *id;
+
+    assert_int_equal(identity_open(&config, &id), OK);
+    assert_int_equal(identity_issue(id, &request, &token, &token_id), OK);
+    /* Only the console's client has ID tokens; ours are none. */
+    arena = arena_new(1 << 20);
+    assert_int_equal(identity_verify_login(id, buf_str(&token), STR("bulkhead"), arena, &p),
+                     ERR_DENIED);
+    arena_free(arena);
+    assert_int_equal(verify(id, buf_str(&token), &p, &arena), OK);
+    assert_true(str_is(p.subject, "alice"));
+    assert_int_equal(p.chain.n, 3);
+    assert_true(str_is(p.chain.items[0], "alice"));
+    assert_true(str_is(p.chain.items[1], "planner"));
+    assert_true(str_is(p.chain.items[2], "executor"));
+    assert_true(str_is(p.task, "T-7"));
+    arena_free(arena);
+    assert_int_equal(verify(id, buf_str(&token), NULL, NULL), ERR_DENIED);
+    assert_non_null(strstr(err_text(), "used before"));
+    for (size_t i = 0; i <= PRINCIPAL_ACTORS_MAX; i++)
+        too_many[i] = STR("a");
+    request.actors = (struct str_list){too_many, PRINCIPAL_ACTORS_MAX + 1};
+    assert_int_equal(identity_issue(id, &request, &token, &token_id), ERR_INVALID);
+    too_many[0] = STR("");
+    request.actors.n = 1;
+    assert_int_equal(identity_issue(id, &request, &token, &token_id), ERR_INVALID);
+    identity_close(id);
+    buf_free(&token);
+    buf_free(&token_id);
+}
+
+static void
+test_a_local_token_says_who_acts_for_what_and_can_be_for_one_use(void **state)
+{
+    (void)state;
+    on_fiber(local_actors);
+}
+
+static void
+logins(void)
+{
+    struct config_issuer issuers[1] = {corp()};
+    struct config config = configuration(issuers, 1);
+    struct buf token = buf_make(8192);
+    struct arena *arena = arena_new(1 << 20);
+    struct principal p;
+    struct identity *id;
+    char header[64], payload[512];
+    long long now = clock_wall_us() / 1000000;
+
+    publish(rsa, "one", ec, "two");
+    issuers[0].jwks_uri = str_from(idp.keys_url);
+    issuers[0].one_use = true; /* of access tokens */
+    assert_int_equal(identity_open(&config, &id), OK);
+    snprintf(header, sizeof(header), "{\"alg\":\"RS256\",\"kid\":\"one\"}");
+    snprintf(payload, sizeof(payload),
+             "{\"iss\":\"%s\",\"aud\":\"console\",\"sub\":\"olga\",\"groups\":[\"dba\"],"
+             "\"name\":\"Olga\",\"email\":\"o@e\",\"nonce\":\"n1\",\"iat\":%lld,\"exp\":%lld}",
+             idp.issuer, now, now + 600);
+    forge_token(rsa, "RS256", header, payload, &token);
+    assert_int_equal(identity_verify_login(id, buf_str(&token), STR("console"), arena, &p), OK);
+    assert_true(str_is(p.subject, "olga") && str_is(p.name, "Olga") && str_is(p.email, "o@e") &&
+                str_is(p.nonce, "n1") && p.groups.n == 1);
+    assert_int_equal(identity_verify_login(id, buf_str(&token), STR("other"), arena, &p),
+                     ERR_DENIED);
+    assert_int_equal(identity_verify_login(id, buf_str(&token), STR(""), arena, &p), ERR_INVALID);
+    /* It opens no session, and what opens sessions logs nobody in. */
+    assert_int_equal(verify(id, buf_str(&token), NULL, NULL), ERR_DENIED);
+    mint(rsa, "RS256", "one", ",\"jti\":\"login-1\"", &token);
+    assert_int_equal(identity_verify_login(id, buf_str(&token), STR("console"), arena, &p),
+                     ERR_DENIED);
+    forge_token(rotated, "RS256", header, payload, &token); /* another's key */
+    assert_int_equal(identity_verify_login(id, buf_str(&token), STR("console"), arena, &p),
+                     ERR_DENIED);
+    identity_close(id);
+    arena_free(arena);
+    buf_free(&token);
+}
+
+static void
+test_an_id_token_logs_in_at_the_console_only(void **state)
+{
+    (void)state;
+    on_fiber(logins);
+}
+
+static void
 other_issuers(void)
 {
     struct config_issuer issuers[1] = {corp()};
@@ -674,6 +776,8 @@ main(void)
         cmocka_unit_test(test_without_keys_tokens_are_refused_until_the_provider_is_back),
         cmocka_unit_test(test_a_silent_provider_holds_up_no_other_and_no_end),
         cmocka_unit_test(test_a_one_use_token_is_accepted_once_even_over_a_restart),
+        cmocka_unit_test(test_a_local_token_says_who_acts_for_what_and_can_be_for_one_use),
+        cmocka_unit_test(test_an_id_token_logs_in_at_the_console_only),
         cmocka_unit_test(test_an_unknown_issuer_and_a_forged_local_token_are_refused),
     };
 

@@ -500,6 +500,192 @@ test_claims_are_flattened_and_paths_found(void **state)
     buf_free(&token);
 }
 
+/* Parses a token with these claims besides the least, and reads the principal. */
+static enum err
+principal_of(const struct config_issuer *c, const char *claims, struct arena *arena,
+             struct principal *out)
+{
+    struct buf token = buf_make(1 << 20), payload = buf_make(1 << 16);
+    struct jwt jwt;
+    enum err e;
+
+    buf_printf(&payload, "{\"iss\":\"i\",\"sub\":\"alice\",\"exp\":1800000600%s}", claims);
+    e = jwt_parse(join(STR(GOOD_HEADER), buf_str(&payload), NULL, &token), arena, &jwt);
+    if (e == OK)
+        e = jwt_principal(&jwt, c, arena, out);
+    buf_free(&token);
+    buf_free(&payload);
+    return e;
+}
+
+static void
+test_the_chain_goes_from_the_subject_to_who_acts_now(void **state)
+{
+    struct config_issuer c = issuer();
+    struct arena *arena = arena_new(1 << 20);
+    struct principal p;
+
+    (void)state;
+    assert_int_equal(principal_of(&c, "", arena, &p), OK);
+    assert_int_equal(p.chain.n, 1);
+    assert_true(str_is(p.chain.items[0], "alice"));
+    assert_int_equal(principal_of(&c,
+                                  ",\"act\":{\"sub\":\"executor\",\"iss\":\"x\","
+                                  "\"act\":{\"sub\":\"planner\",\"act\":{\"sub\":\"portal\"}}}",
+                                  arena, &p),
+                     OK);
+    assert_true(str_is(p.subject, "alice"));
+    assert_int_equal(p.chain.n, 4);
+    assert_true(str_is(p.chain.items[0], "alice"));
+    assert_true(str_is(p.chain.items[1], "portal"));
+    assert_true(str_is(p.chain.items[2], "planner"));
+    assert_true(str_is(p.chain.items[3], "executor"));
+    arena_free(arena);
+}
+
+static void
+test_a_chain_that_is_not_understood_is_refused(void **state)
+{
+    static const char *const bad[] = {
+        ",\"act\":null",
+        ",\"act\":\"executor\"",
+        ",\"act\":[]",
+        ",\"act\":[{\"sub\":\"executor\"}]",
+        ",\"act\":{}",
+        ",\"act\":{\"sub\":null}",
+        ",\"act\":{\"sub\":\"\"}",
+        ",\"act\":{\"sub\":7}",
+        ",\"act\":{\"sub\":[\"a\"]}",
+        ",\"act\":{\"sub\":\"a\\nb\"}",
+        ",\"act\":{\"client_id\":\"executor\"}",
+        ",\"act\":{\"sub\":\"a\",\"act\":{}}",
+        ",\"act\":{\"sub\":\"a\",\"act\":null}",
+        ",\"act\":{\"sub\":\"a\",\"act\":\"b\"}",
+    };
+    struct config_issuer c = issuer();
+    struct arena *arena = arena_new(4 << 20);
+    struct buf deep = buf_make(1 << 16);
+    struct principal p;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(principal_of(&c, bad[i], arena, &p), ERR_DENIED);
+    for (int n = PRINCIPAL_ACTORS_MAX; n <= PRINCIPAL_ACTORS_MAX + 1; n++) {
+        buf_reset(&deep);
+        for (int i = 0; i < n; i++)
+            buf_printf(&deep, "%s\"act\":{\"sub\":\"a%d\"", ",", i);
+        for (int i = 0; i < n; i++)
+            buf_put_u8(&deep, '}');
+        buf_put_u8(&deep, '\0');
+        assert_int_equal(principal_of(&c, deep.ptr, arena, &p),
+                         n == PRINCIPAL_ACTORS_MAX ? OK : ERR_DENIED);
+    }
+    buf_reset(&deep); /* names that no message of ours has room for */
+    for (int i = 0; i < 5; i++)
+        buf_printf(&deep, ",\"act\":{\"sub\":\"%0900d\"", i);
+    buf_put_text(&deep, "}}}}}");
+    buf_put_u8(&deep, '\0');
+    assert_int_equal(principal_of(&c, deep.ptr, arena, &p), ERR_DENIED);
+    arena_free(arena);
+    buf_free(&deep);
+}
+
+static void
+test_the_task_is_the_claim_of_the_configuration(void **state)
+{
+    struct config_issuer c = issuer();
+    struct arena *arena = arena_new(1 << 20);
+    struct principal p;
+
+    (void)state;
+    assert_int_equal(principal_of(&c, ",\"task\":\"T-1\"", arena, &p), OK);
+    assert_int_equal(p.task.len, 0);
+    c.task_claim = STR("work.task");
+    assert_int_equal(principal_of(&c, ",\"work\":{\"task\":\"T-1\"}", arena, &p), OK);
+    assert_true(str_is(p.task, "T-1"));
+    assert_int_equal(principal_of(&c, "", arena, &p), OK);
+    assert_int_equal(p.task.len, 0);
+    assert_int_equal(principal_of(&c, ",\"work\":{\"task\":7}", arena, &p), ERR_DENIED);
+    assert_int_equal(principal_of(&c, ",\"work\":{\"task\":\"\"}", arena, &p), ERR_DENIED);
+    assert_int_equal(principal_of(&c, ",\"work\":{\"task\":\"a\\tb\"}", arena, &p), ERR_DENIED);
+    arena_free(arena);
+}
+
+static void
+test_names_are_for_people_and_addresses_are_vouched_for(void **state)
+{
+    static const struct {
+        const char *claims, *name, *email;
+    } cases[] = {
+        {"", "", ""},
+        {",\"name\":\"Alice\",\"preferred_username\":\"al\"", "Alice", ""},
+        {",\"preferred_username\":\"al\"", "al", ""},
+        {",\"name\":7,\"preferred_username\":\"al\"", "al", ""},
+        {",\"name\":\"a\\u001bb\"", "", ""},
+        {",\"email\":\"a@b\"", "", "a@b"},
+        {",\"email\":\"a@b\",\"email_verified\":true", "", "a@b"},
+        {",\"email\":\"a@b\",\"email_verified\":\"true\"", "", "a@b"},
+        {",\"email\":\"a@b\",\"email_verified\":false", "", ""},
+        {",\"email\":\"a@b\",\"email_verified\":\"false\"", "", ""},
+    };
+    struct config_issuer c = issuer();
+    struct arena *arena = arena_new(1 << 20);
+    struct principal p;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(principal_of(&c, cases[i].claims, arena, &p), OK);
+        assert_true(str_is(p.name, cases[i].name));
+        assert_true(str_is(p.email, cases[i].email));
+    }
+    arena_free(arena);
+}
+
+static enum err
+check_login(const char *claims)
+{
+    struct config_issuer c = issuer();
+    struct buf token = buf_make(1 << 16), payload = buf_make(1 << 16);
+    struct arena *arena = arena_new(1 << 20);
+    struct jwt jwt;
+    enum err e;
+
+    buf_printf(&payload, "{\"iss\":\"https://idp.example\",\"sub\":\"a\",\"exp\":1800000600%s}",
+               claims);
+    assert_int_equal(
+        jwt_parse(join(STR(GOOD_HEADER), buf_str(&payload), NULL, &token), arena, &jwt), OK);
+    e = jwt_check_login_claims(&jwt, &c, STR("console"), 1800000010);
+    arena_free(arena);
+    buf_free(&token);
+    buf_free(&payload);
+    return e;
+}
+
+static void
+test_an_id_token_is_for_the_client_and_has_a_nonce(void **state)
+{
+    (void)state;
+    assert_int_equal(check_login(",\"aud\":\"console\",\"nonce\":\"n\""), OK);
+    assert_int_equal(
+        check_login(",\"aud\":\"console\",\"nonce\":\"n\",\"at_hash\":\"x\",\"typ\":\"ID\""), OK);
+    assert_int_equal(check_login(",\"aud\":[\"console\"],\"nonce\":\"n\""), OK);
+    assert_int_equal(
+        check_login(",\"aud\":[\"x\",\"console\"],\"azp\":\"console\",\"nonce\":\"n\""), OK);
+    assert_int_equal(check_login(",\"aud\":\"console\""), ERR_DENIED);
+    assert_int_equal(check_login(",\"aud\":\"console\",\"nonce\":\"\""), ERR_DENIED);
+    assert_int_equal(check_login(",\"aud\":\"console\",\"nonce\":7"), ERR_DENIED);
+    assert_int_equal(check_login(",\"aud\":\"https://gw.example\",\"nonce\":\"n\""), ERR_DENIED);
+    assert_int_equal(check_login(",\"nonce\":\"n\""), ERR_DENIED);
+    assert_int_equal(check_login(",\"aud\":[\"x\",\"console\"],\"nonce\":\"n\""), ERR_DENIED);
+    assert_int_equal(check_login(",\"aud\":\"console\",\"azp\":\"other\",\"nonce\":\"n\""),
+                     ERR_DENIED);
+    assert_int_equal(check_login(",\"aud\":\"console\",\"nonce\":\"n\",\"typ\":\"Refresh\""),
+                     ERR_DENIED);
+    assert_int_equal(check_login(",\"aud\":\"console\",\"nonce\":\"n\",\"events\":{}"), ERR_DENIED);
+    assert_int_equal(check_login(",\"aud\":\"console\",\"nonce\":\"n\",\"nbf\":1800000600"),
+                     ERR_DENIED);
+}
+
 int
 main(void)
 {
@@ -517,6 +703,11 @@ main(void)
         cmocka_unit_test(test_every_named_party_must_be_accepted),
         cmocka_unit_test(test_a_zero_lifetime_in_the_configuration_is_not_endless),
         cmocka_unit_test(test_claims_are_flattened_and_paths_found),
+        cmocka_unit_test(test_the_chain_goes_from_the_subject_to_who_acts_now),
+        cmocka_unit_test(test_a_chain_that_is_not_understood_is_refused),
+        cmocka_unit_test(test_the_task_is_the_claim_of_the_configuration),
+        cmocka_unit_test(test_names_are_for_people_and_addresses_are_vouched_for),
+        cmocka_unit_test(test_an_id_token_is_for_the_client_and_has_a_nonce),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

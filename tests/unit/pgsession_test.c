@@ -629,6 +629,112 @@ test_an_idle_session_gives_memory_back_and_goes_on(void **state)
     assert_int_equal(run(play_idle)->result, OK);
 }
 
+/* Asks, and the server says that it is done, in this state. */
+static void
+ask(struct stage *t, const char *text, char status)
+{
+    query(t, text);
+    say(t, t->client);
+    hear(t, t->server, 'Q');
+    complete(t, "SET");
+    ready(t, status);
+    say(t, t->server);
+    hear_all(t, t->client, "CZ");
+}
+
+static void
+play_purposes(struct stage *t)
+{
+    ask(t, "SELECT 1", 'I');
+    ask(t, "/* purpose: for once */ SELECT 2", 'I');
+    ask(t, "SET bulkhead.purpose = 'ticket 7'", 'I');
+    ask(t, "SELECT 4", 'I');
+    ask(t, "BEGIN", 'T');
+    ask(t, "SET LOCAL bulkhead.purpose = 'just now'", 'T');
+    ask(t, "SELECT 7", 'T');
+    ask(t, "ROLLBACK", 'I');
+    ask(t, "SELECT 9", 'I');
+    ask(t, "RESET bulkhead.purpose", 'I');
+    ask(t, "SELECT 11", 'I');
+    ask(t, "SET bulkhead.purpose = 'in one'; SELECT 12; RESET bulkhead.purpose", 'I');
+    ask(t, "SELECT 13", 'I');
+    query(t, "SET bulkhead.purpose = 7");
+    query(t, "-- purpose: bell \a\nSELECT 1");
+    say(t, t->client);
+    for (int i = 0; i < 2; i++) {
+        hear(t, t->server, 'Q');
+        CHECK(body_has(t, pgrefusal_statement.ptr));
+        server_error(t, "ERROR", "42601");
+        ready(t, 'I');
+        say(t, t->server);
+        hear_error(t, "22023");
+        CHECK(body_has(t, "bulkhead.purpose must be "));
+        hear(t, t->client, 'Z');
+    }
+    leave(t);
+}
+
+static void
+test_what_a_session_says_that_it_is_for(void **state)
+{
+    static const char *const purposes[] = {
+        "",         "for once", "ticket 7", "ticket 7", "ticket 7", "just now", "just now",
+        "just now", "ticket 7", "ticket 7", "",         "in one",   ""};
+    struct stage *t = run(play_purposes);
+
+    (void)state;
+    assert_int_equal(t->result, OK);
+    assert_int_equal(t->gate.n_admitted, sizeof(purposes) / sizeof(purposes[0]));
+    assert_int_equal(t->gate.n_refused, 2);
+    for (size_t i = 0; i < t->gate.n_admitted; i++)
+        assert_string_equal(t->gate.purposes[i], purposes[i]);
+}
+
+static void
+play_purposes_in_parts(struct stage *t)
+{
+    parse(t, "s", "SET bulkhead.purpose = 'later'");
+    parse(t, "q", "/* purpose: of its own */ SELECT 1");
+    parse(t, "r", "SELECT 2");
+    bind_to(t, "", "r");
+    execute(t, "");
+    bind_to(t, "", "q");
+    execute(t, "");
+    bind_to(t, "", "s");
+    execute(t, "");
+    bind_to(t, "", "r");
+    execute(t, "");
+    plain(t, 'S');
+    say(t, t->client);
+    hear_all(t, t->server, "PPPBEBEBEBES");
+    for (int i = 0; i < 3; i++)
+        plain(t, '1');
+    for (int i = 0; i < 4; i++) {
+        plain(t, '2');
+        complete(t, "SELECT 1");
+    }
+    ready(t, 'I');
+    say(t, t->server);
+    hear_all(t, t->client, "1112C2C2C2CZ");
+    leave(t);
+}
+
+static void
+test_a_prepared_set_of_the_purpose_holds_when_it_runs(void **state)
+{
+    static const char *const purposes[] = {"", "of its own", "later", "later"};
+
+    (void)state;
+    for (int split = 0; split < 2; split++) {
+        struct stage *t = run_split(play_purposes_in_parts, split == 1);
+
+        assert_int_equal(t->result, OK);
+        assert_int_equal(t->gate.n_admitted, 4);
+        for (size_t i = 0; i < 4; i++)
+            assert_string_equal(t->gate.purposes[i], purposes[i]);
+    }
+}
+
 int
 main(void)
 {
@@ -651,6 +757,8 @@ main(void)
         cmocka_unit_test(test_many_pipelined_parses),
         cmocka_unit_test(test_portals_end_with_their_transaction),
         cmocka_unit_test(test_what_the_planner_may_run_is_recorded_at_bind),
+        cmocka_unit_test(test_what_a_session_says_that_it_is_for),
+        cmocka_unit_test(test_a_prepared_set_of_the_purpose_holds_when_it_runs),
         cmocka_unit_test(test_an_idle_session_gives_memory_back_and_goes_on),
     };
 

@@ -34,10 +34,21 @@
 
 enum { TEXTS_MAX = 64, TEXT_MAX = 256 };
 
-/* The gate: DROP and DELETE are refused. */
+/* The gate: DROP and DELETE are refused; ALTER, and whatever touches the table "held", waits for
+ * humans, which are the test. */
 struct gate {
+    struct gate_holder holder;
+    struct {
+        bool waits, decided, withdrawn, left, in_transaction;
+        unsigned n, asked; /* ALTERs that waited, and of how many that a human was asked */
+        enum hold_end end;
+        char context[512], preview[4096];
+        struct fiber_condition changed;
+    } hold;
     char admitted[TEXTS_MAX][TEXT_MAX];
+    char purposes[TEXTS_MAX][TEXT_MAX]; /* of what was admitted */
     size_t n_binds[TEXTS_MAX];
+    char purpose[TEXT_MAX];
     size_t n_admitted;
     char refused[TEXTS_MAX][TEXT_MAX];
     size_t n_refused;
@@ -51,6 +62,7 @@ struct gate {
     bool ended;
     struct fiber_condition end;
     struct limits limits; /* of everything that is allowed */
+    enum step_up_preview preview;
     struct protection protection;
     uint64_t rows; /* delivered */
 };
@@ -68,6 +80,10 @@ decide(const struct limits *limits, const struct command *command, struct verdic
                                 .rule = STR("some rule"),
                                 .limits = *limits};
     for (size_t i = 0; i < command->n_demands; i++)
+        if ((command->demands[i].classes & CLASSES(ALTER)) != 0 ||
+            str_is(command->demands[i].name, "held"))
+            *verdict = (struct verdict){.kind = VERDICT_STEP_UP, .rule = STR("schema changes")};
+    for (size_t i = 0; i < command->n_demands; i++)
         if ((command->demands[i].classes & (CLASSES(DROP) | CLASSES(DELETE))) != 0)
             *verdict = (struct verdict){.kind = VERDICT_DENY,
                                         .rule = STR("never"),
@@ -75,18 +91,95 @@ decide(const struct limits *limits, const struct command *command, struct verdic
                                         .demand = &command->demands[i]};
 }
 
-enum err
-gate_admit(struct gate *g, const struct command *command, struct admission *out)
+/* As the gate does it: asks what the protocol knows, tells it, waits. */
+[[maybe_unused]] static enum err
+hold(struct gate *g, const struct command *command, struct admission *out)
 {
+    struct hold pending = {.request = STR("req1"),
+                           .url = STR("https://gw/approvals/req1"),
+                           .approvers = STR("group dba"),
+                           .rule = STR("schema changes"),
+                           .expires_us = 1700000000000000};
+    struct buf context = buf_make(4096), preview = buf_make(HOLD_PREVIEW_BYTES_MAX);
+    struct command held = *command;
+    enum err e;
+
+    out->held = HOLD_SKIPPED;
+    g->hold.n++;
+    e = g->holder.prepare(g->holder.arg, command, &context, &g->hold.in_transaction);
+    keep(g->hold.context, buf_str(&context));
+    held.context = buf_str(&context);
+    g->hold.decided = g->hold.withdrawn = g->hold.left = false;
+    g->hold.waits = true;
+    if (e == OK && g->preview != PREVIEW_NONE)
+        e = g->holder.preview(g->holder.arg, &held, g->preview, &preview);
+    (void)snprintf(g->hold.preview, sizeof(g->hold.preview), "%.*s", STR_ARG(buf_str(&preview)));
+    if (e == OK) {
+        g->hold.asked++;
+        e = g->holder.held(g->holder.arg, &pending, clock_monotonic_ms() + 20000);
+    }
+    while (e == OK && !g->hold.decided && !g->hold.withdrawn)
+        e = fiber_condition_wait(&g->hold.changed, clock_monotonic_ms() + 20000);
+    g->hold.waits = false;
+    buf_free(&context);
+    buf_free(&preview);
+    if (e == ERR_DENIED)
+        return OK;
+    if (e == OK)
+        out->held = g->hold.withdrawn ? (g->hold.left ? HOLD_LEFT : HOLD_WITHDRAWN) : g->hold.end;
+    if (e == OK && out->held == HOLD_APPROVED) {
+        out->verdict.kind = VERDICT_ALLOW;
+        out->approval.edition = 1;
+    }
+    out->verdict.message = STR("denied by alice: not today");
+    out->request = STR("req1");
+    return e;
+}
+
+enum err
+gate_admit_again(struct gate *g, const struct command *command, const struct approval *approval,
+                 struct admission *out)
+{
+    enum err e;
+
+    *out = (struct admission){0};
     decide(&g->limits, command, &out->verdict);
+    if (out->verdict.kind == VERDICT_STEP_UP && approval != NULL && approval->edition != 0)
+        out->verdict.kind = VERDICT_ALLOW;
+    if (out->verdict.kind == VERDICT_STEP_UP && (e = hold(g, command, out)) != OK)
+        return e;
     if (out->verdict.kind != VERDICT_ALLOW) {
         keep(g->refused[g->n_refused++ % TEXTS_MAX], command->text);
         return OK;
     }
     g->n_binds[g->n_admitted % TEXTS_MAX] = command->n_binds;
+    keep(g->purposes[g->n_admitted % TEXTS_MAX], command->purpose);
     keep(g->admitted[g->n_admitted++ % TEXTS_MAX], command->text);
     out->id = g->n_admitted;
     return OK;
+}
+
+enum err
+gate_admit(struct gate *g, const struct command *command, struct admission *out)
+{
+    return gate_admit_again(g, command, NULL, out);
+}
+
+void
+gate_set_holder(struct gate *g, const struct gate_holder *holder)
+{
+    g->holder = *holder;
+}
+
+bool
+gate_withdraw(struct gate *g, bool left)
+{
+    if (!g->hold.waits)
+        return false;
+    g->hold.withdrawn = true;
+    g->hold.left = left;
+    fiber_condition_signal(&g->hold.changed);
+    return true;
 }
 
 enum err
@@ -127,6 +220,19 @@ gate_note(struct gate *g, struct str event, struct str text)
     (void)event;
     (void)text;
     return OK;
+}
+
+enum err
+gate_set_purpose(struct gate *g, struct str purpose)
+{
+    keep(g->purpose, purpose);
+    return OK;
+}
+
+struct str
+gate_purpose(const struct gate *g, const struct command *command)
+{
+    return command != NULL && command->purpose.len > 0 ? command->purpose : str_from(g->purpose);
 }
 
 const struct protection *

@@ -38,6 +38,19 @@ static const struct demand BEGIN = {
     .name = STR_INIT(""),
 };
 
+static const struct demand MASS_UPDATE = {
+    .classes = CLASSES(WRITE) | CLASSES(UPDATE) | CLASSES(MASS_WRITE),
+    .kind = OBJECT_RELATION,
+    .schema = STR_INIT("public"),
+    .name = STR_INIT("customers"),
+};
+static const struct demand TRUNCATE = {
+    .classes = CLASSES(WRITE) | CLASSES(TRUNCATE) | CLASSES(MASS_WRITE),
+    .kind = OBJECT_RELATION,
+    .schema = STR_INIT("public"),
+    .name = STR_INIT("customers"),
+};
+
 static struct in6_addr
 address(const char *text)
 {
@@ -637,20 +650,262 @@ test_the_description_is_short_however_many_rules_there_are(void **state)
     residual_free(r);
 }
 
-/* --- limits ------------------------------------------------------------------------------- */
+/* --- approvals and purposes ------------------------------------------------------------------ */
 
-static const struct demand MASS_UPDATE = {
-    .classes = CLASSES(WRITE) | CLASSES(UPDATE) | CLASSES(MASS_WRITE),
-    .kind = OBJECT_RELATION,
-    .schema = STR_INIT("public"),
-    .name = STR_INIT("customers"),
+/* Decides and keeps the names of the steps, for the residual ends. */
+struct decided {
+    struct verdict v;
+    char rule[64];
+    char steps[256];
 };
-static const struct demand TRUNCATE = {
-    .classes = CLASSES(WRITE) | CLASSES(TRUNCATE) | CLASSES(MASS_WRITE),
-    .kind = OBJECT_RELATION,
-    .schema = STR_INIT("public"),
-    .name = STR_INIT("customers"),
-};
+
+static struct decided
+decide_with(const struct policy_rule *rules, size_t n, const struct demand *demands,
+            size_t n_demands, bool has_purpose)
+{
+    struct command command = {.database = STR("sales"), .demands = demands, .n_demands = n_demands};
+    struct residual *r = specialise(rules, n);
+    struct decided d = {.steps = ""};
+    size_t used = 0;
+
+    residual_decide(
+        r, &command,
+        &(struct decision_context){.wall_us = MONDAY_NOON_US, .has_purpose = has_purpose}, &d.v);
+    snprintf(d.rule, sizeof(d.rule), "%.*s", STR_ARG(d.v.rule));
+    for (size_t i = 0; i < d.v.n_steps; i++)
+        used += (size_t)snprintf(d.steps + used, sizeof(d.steps) - used, "%s%.*s(%u,%u)",
+                                 i == 0 ? "" : " ", STR_ARG(d.v.steps[i]->rule),
+                                 d.v.steps[i]->wait_seconds,
+                                 d.v.steps[i]->wait_in_transaction_seconds);
+    residual_free(r);
+    return d;
+}
+
+static struct policy_rule
+step_up_rule(const char *name, class_set classes, const struct str *group, unsigned approvals)
+{
+    return (struct policy_rule){.name = str_from(name),
+                                .verdict = VERDICT_STEP_UP,
+                                .classes = classes,
+                                .step_up = {.approver_groups = {group, 1},
+                                            .approvals = approvals,
+                                            .wait_seconds = 600,
+                                            .wait_in_transaction_seconds = 60,
+                                            .preview = PREVIEW_DRY_RUN}};
+}
+
+static const struct str dba = STR_INIT("dba"), team = STR_INIT("team");
+
+static void
+test_a_purpose_makes_a_defer_an_allow(void **state)
+{
+    struct policy_rule rules[] = {{.name = STR("why"),
+                                   .verdict = VERDICT_DEFER,
+                                   .message = STR("say which ticket"),
+                                   .tables = LIST(S("public.customers"))},
+                                  {.name = STR("all"), .classes = CLASSES(SESSION)}};
+    struct decided d = decide_with(rules, 2, &READ_CUSTOMERS, 1, false);
+
+    (void)state;
+    assert_int_equal(d.v.kind, VERDICT_DEFER);
+    assert_string_equal(d.rule, "why");
+    assert_ptr_equal(d.v.demand, &READ_CUSTOMERS);
+    d = decide_with(rules, 2, &READ_CUSTOMERS, 1, true);
+    assert_int_equal(d.v.kind, VERDICT_ALLOW);
+    assert_string_equal(d.rule, "why");
+    assert_int_equal(d.v.message.len, 0);
+    assert_null(d.v.demand);
+    /* What it may mean is held, and not allowed by a purpose. */
+    assert_int_equal(decide_with(rules, 2, &READ_UNQUALIFIED, 1, true).v.kind, VERDICT_DENY);
+}
+
+static void
+test_what_it_is_for_is_said_before_humans_are_asked(void **state)
+{
+    struct policy_rule rules[] = {
+        step_up_rule("ask", 0, &dba, 1),
+        {.name = STR("why"), .verdict = VERDICT_DEFER},
+        {.name = STR("never"), .verdict = VERDICT_DENY, .classes = CLASSES(WRITE)}};
+
+    (void)state;
+    assert_int_equal(decide_with(rules, 3, &READ_CUSTOMERS, 1, false).v.kind, VERDICT_DEFER);
+    assert_int_equal(decide_with(rules, 3, &READ_CUSTOMERS, 1, true).v.kind, VERDICT_STEP_UP);
+    assert_int_equal(decide_with(rules, 3, &TRUNCATE, 1, false).v.kind, VERDICT_DENY);
+}
+
+static void
+test_all_that_ask_for_approvals_must_get_them(void **state)
+{
+    struct policy_rule rules[] = {
+        {.name = STR("reads"), .classes = CLASSES(READ)},
+        step_up_rule("two", CLASSES(TRUNCATE), &dba, 2),
+        step_up_rule("hr", 0, &team, 1),
+        step_up_rule("one", CLASSES(WRITE), &dba, 1),
+    };
+    struct decided d;
+
+    (void)state;
+    rules[2].tables = LIST(S("hr.*"));
+    rules[3].step_up.wait_seconds = 30;
+    rules[3].step_up.wait_in_transaction_seconds = 5;
+    /* Two rules about the same demand: the second is no way around the first. */
+    d = decide_with(rules, 4, &TRUNCATE, 1, false);
+    assert_int_equal(d.v.kind, VERDICT_STEP_UP);
+    assert_string_equal(d.rule, "two");
+    assert_string_equal(d.steps, "two(600,60) one(30,5)");
+    d = decide_with(rules, 4, &MASS_UPDATE, 1, false);
+    assert_string_equal(d.steps, "one(30,5)");
+    assert_ptr_equal(d.v.demand, &MASS_UPDATE);
+    /* In whatever order they are written, all are asked. */
+    rules[0] = rules[3];
+    rules[3] = (struct policy_rule){.name = STR("reads"), .classes = CLASSES(READ)};
+    d = decide_with(rules, 4, &TRUNCATE, 1, false);
+    assert_string_equal(d.steps, "one(30,5) two(600,60)");
+}
+
+static void
+test_a_harmless_demand_does_not_choose_the_approvers(void **state)
+{
+    struct policy_rule rules[] = {
+        step_up_rule("reads by the team", CLASSES(READ), &team, 1),
+        step_up_rule("writes by the dba", CLASSES(WRITE), &dba, 2),
+    };
+    const struct demand two[] = {READ_CUSTOMERS, TRUNCATE}, turned[] = {TRUNCATE, READ_CUSTOMERS};
+    struct decided d = decide_with(rules, 2, two, 2, false);
+
+    (void)state;
+    assert_string_equal(d.steps, "reads by the team(600,60) writes by the dba(600,60)");
+    assert_ptr_equal(d.v.demand, &two[0]);
+    d = decide_with(rules, 2, turned, 2, false);
+    assert_string_equal(d.steps, "reads by the team(600,60) writes by the dba(600,60)");
+    assert_string_equal(d.rule, "reads by the team");
+    assert_ptr_equal(d.v.demand, &turned[1]);
+    assert_int_equal(d.v.n_steps, 2);
+}
+
+static void
+test_the_same_wanted_twice_is_asked_once(void **state)
+{
+    struct policy_rule rules[] = {
+        step_up_rule("writes", CLASSES(WRITE), &dba, 1),
+        step_up_rule("customers", 0, &dba, 1),
+        step_up_rule("truncates", CLASSES(TRUNCATE), &dba, 2),
+    };
+    const struct demand two[] = {READ_CUSTOMERS, TRUNCATE};
+    struct decided d;
+
+    (void)state;
+    d = decide_with(rules, 3, &TRUNCATE, 1, false);
+    assert_string_equal(d.steps, "writes(600,60) truncates(600,60)");
+    d = decide_with(rules, 3, &READ_CUSTOMERS, 1, false);
+    assert_string_equal(d.steps, "customers(600,60)");
+    /* The earlier of the two stands for both, though it holds the later demand. */
+    d = decide_with(rules, 3, two, 2, false);
+    assert_string_equal(d.steps, "writes(600,60) truncates(600,60)");
+    assert_ptr_equal(d.v.demand, &two[1]);
+    rules[1].step_up.reason_required = true;
+    d = decide_with(rules, 3, &TRUNCATE, 1, false);
+    assert_string_equal(d.steps, "writes(600,60) customers(600,60) truncates(600,60)");
+}
+
+static void
+test_too_many_approvals_are_a_refusal(void **state)
+{
+    static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
+    struct policy_rule rules[N(names)];
+    struct decided d;
+
+    (void)state;
+    for (unsigned i = 0; i < N(names); i++)
+        rules[i] = step_up_rule(names[i], 0, &dba, 1 + i);
+    d = decide_with(rules, VERDICT_STEPS_MAX, &READ_CUSTOMERS, 1, false);
+    assert_int_equal(d.v.kind, VERDICT_STEP_UP);
+    assert_int_equal(d.v.n_steps, VERDICT_STEPS_MAX);
+    for (unsigned n = VERDICT_STEPS_MAX + 1; n <= N(names); n++) {
+        d = decide_with(rules, n, &READ_CUSTOMERS, 1, false);
+        assert_int_equal(d.v.kind, VERDICT_DENY);
+        assert_string_equal(d.rule, names[VERDICT_STEPS_MAX]);
+        assert_int_equal(d.v.n_steps, 0);
+    }
+}
+
+static void
+test_what_was_approved_is_an_allow_with_its_limits(void **state)
+{
+    struct policy_rule rule = step_up_rule("ask", 0, &dba, 1);
+    struct command command = {.masked = STR("public.customers.ssn")};
+    struct decided d;
+
+    (void)state;
+    rule.limits.rows_per_command = 7;
+    d = decide_with(&rule, 1, &READ_CUSTOMERS, 1, false);
+    verdict_protect(&d.v, &command);
+    assert_int_equal(d.v.kind, VERDICT_STEP_UP);
+    verdict_approve(&d.v);
+    assert_int_equal(d.v.kind, VERDICT_ALLOW);
+    assert_int_equal(d.v.n_steps, 0);
+    assert_int_equal(d.v.limits.rows_per_command, 7);
+    verdict_protect(&d.v, &command);
+    assert_int_equal(d.v.kind, VERDICT_MODIFY);
+}
+
+static void
+test_the_most_of_what_is_recorded_counts(void **state)
+{
+    struct policy_rule rules[] = {
+        {.name = STR("all"), .record = {.retention_seconds = 5}},
+        {.name = STR("writes"), .classes = CLASSES(WRITE), .record = {.rows = true}},
+        {.name = STR("hr"), .tables = LIST(S("hr.*")), .record = {.retention_seconds = 9}},
+    };
+    struct policy_rule deny = {.verdict = VERDICT_DENY, .record = {.rows = true}};
+    struct record_rule record = decide_with(rules, 3, &TRUNCATE, 1, false).v.record;
+    struct policy *p;
+
+    (void)state;
+    assert_true(record.rows);
+    assert_int_equal(record.retention_seconds, 5);
+    record = decide_with(rules, 3, &READ_UNQUALIFIED, 1, false).v.record;
+    assert_false(record.rows);
+    assert_int_equal(record.retention_seconds, 9);
+    assert_int_equal(policy_compile(&deny, 1, &p), ERR_INVALID);
+}
+
+static void
+test_rules_on_connecting_are_not_about_commands(void **state)
+{
+    struct rule_time evening = {0, 20 * 60, 22 * 60};
+    struct policy_rule rules[] = {
+        {.name = STR("others"), .subjects = LIST(S("bob"))},
+        {.name = STR("evenings"), .times = &evening, .n_times = 1},
+        {.name = STR("prod")},
+        {.name = STR("read"), .classes = CLASSES(READ)},
+    };
+    struct policy_request who = request();
+    struct policy_connect connect;
+    struct policy *p;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        rules[i].verdict = VERDICT_STEP_UP;
+        rules[i].on = RULE_ON_CONNECT;
+    }
+    assert_int_equal(policy_compile(rules, 4, &p), OK);
+    assert_true(policy_connect(p, &who, MONDAY_NOON_US, &connect));
+    assert_true(str_is(connect.rule, "prod"));
+    assert_true(policy_connect(p, &who, MONDAY_NOON_US + 9 * HOUR_US, &connect));
+    assert_true(str_is(connect.rule, "evenings"));
+    policy_free(p);
+    /* They allow no command, and hold none. */
+    assert_int_equal(decide_with(rules, 4, &READ_CUSTOMERS, 1, false).v.kind, VERDICT_ALLOW);
+    assert_int_equal(decide_with(rules, 4, &BEGIN, 1, false).v.kind, VERDICT_DENY);
+    assert_int_equal(policy_compile(rules, 2, &p), OK);
+    assert_false(policy_connect(p, &who, MONDAY_NOON_US, &connect));
+    policy_free(p);
+    rules[0].verdict = VERDICT_ALLOW;
+    assert_int_equal(policy_compile(rules, 4, &p), ERR_INVALID);
+}
+
+/* --- limits ------------------------------------------------------------------------------- */
 
 static struct verdict
 decide_limits(const struct policy_rule *rules, size_t n, const struct demand *demands,
@@ -961,6 +1216,15 @@ main(void)
         cmocka_unit_test(test_an_approval_does_not_lift_a_limit),
         cmocka_unit_test(test_tables_are_counted_once_and_without_the_catalogs),
         cmocka_unit_test(test_a_rule_that_denies_has_no_limits),
+        cmocka_unit_test(test_a_purpose_makes_a_defer_an_allow),
+        cmocka_unit_test(test_what_it_is_for_is_said_before_humans_are_asked),
+        cmocka_unit_test(test_all_that_ask_for_approvals_must_get_them),
+        cmocka_unit_test(test_a_harmless_demand_does_not_choose_the_approvers),
+        cmocka_unit_test(test_the_same_wanted_twice_is_asked_once),
+        cmocka_unit_test(test_too_many_approvals_are_a_refusal),
+        cmocka_unit_test(test_what_was_approved_is_an_allow_with_its_limits),
+        cmocka_unit_test(test_the_most_of_what_is_recorded_counts),
+        cmocka_unit_test(test_rules_on_connecting_are_not_about_commands),
         cmocka_unit_test(test_the_wire_form_is_read_back_and_refused_when_cut),
         cmocka_unit_test(test_rules_that_do_not_apply_are_not_looked_at),
     };

@@ -759,17 +759,44 @@ be_the_keeper(void)
     start_thread();
 }
 
+static enum err
+enter_control(void)
+{
+    return sandbox_enter_control((struct sandbox_path[]){{directory, true}, {NULL, false}});
+}
+
+/* As the keeper, but that secrets may lie in /etc. */
 static void
-test_keeper_and_ledger_keep_to_their_files(void **state)
+be_control(void)
+{
+    int fd;
+
+    write_file(true);
+    CHECK((fd = open("/etc/hosts", O_RDONLY)) >= 0);
+    close(fd);
+    CHECK_REFUSED(open("/etc/shadow", O_RDONLY));
+    CHECK_REFUSED(open("/etc", O_RDONLY | O_DIRECTORY));
+    CHECK_REFUSED(open(spool_path, O_RDONLY));
+    CHECK((fd = socket(AF_INET, SOCK_STREAM, 0)) >= 0);
+    close(fd);
+    CHECK_REFUSED(fork());
+    start_thread();
+}
+
+static void
+test_keeper_ledger_and_control_keep_to_their_files(void **state)
 {
     int status;
 
     (void)state;
     assert_int_equal(run_in(enter_ledger, be_the_ledger), 0);
     assert_int_equal(run_in(enter_keeper, be_the_keeper), 0);
+    assert_int_equal(run_in(enter_control, be_control), 0);
     status = run_in(enter_ledger, try_exec);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
     status = run_in(enter_keeper, try_exec);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+    status = run_in(enter_control, try_exec);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 }
 
@@ -906,7 +933,7 @@ main(void)
         cmocka_unit_test(test_a_session_that_fails_dies_by_a_signal),
         cmocka_unit_test(test_session_handshakes_tls),
         cmocka_unit_test(test_the_listener_forks_sandboxed_sessions_and_little_else),
-        cmocka_unit_test(test_keeper_and_ledger_keep_to_their_files),
+        cmocka_unit_test(test_keeper_ledger_and_control_keep_to_their_files),
         cmocka_unit_test(test_a_path_that_is_not_there_is_an_error),
         cmocka_unit_test(test_entering_is_quick),
     };

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "command/purpose.h"
 #include "sql_deep.h"
 #include "sql_render.h"
 
@@ -273,6 +274,114 @@ test_a_syntax_error_is_told_in_the_servers_words_with_its_position(void **state)
     }
 }
 
+static void
+test_what_a_string_makes_of_the_purpose(void **state)
+{
+    static const struct {
+        const char *sql;
+        enum sql_purpose_change change;
+        const char *value;
+    } strings[] = {
+        {"SELECT 1", SQL_PURPOSE_KEPT, ""},
+        {"SET bulkhead.purpose = 'fix #7'", SQL_PURPOSE_SET, "fix #7"},
+        {"set BULKHEAD.Purpose to why", SQL_PURPOSE_SET, "why"},
+        {"SET \"Bulkhead\".\"PURPOSE\" = 'it''s'", SQL_PURPOSE_SET, "it's"},
+        {"SET SESSION bulkhead.purpose = E'a\\u00e9'", SQL_PURPOSE_SET, "a\xc3\xa9"},
+        {"SET LOCAL bulkhead.purpose = 'now'", SQL_PURPOSE_SET_LOCAL, "now"},
+        {"SET bulkhead.purpose = ''", SQL_PURPOSE_SET, ""},
+        {"RESET bulkhead.purpose", SQL_PURPOSE_RESET, ""},
+        {"SET bulkhead.purpose TO DEFAULT", SQL_PURPOSE_RESET, ""},
+        {"RESET ALL", SQL_PURPOSE_RESET, ""},
+        {"DISCARD ALL", SQL_PURPOSE_RESET, ""},
+        {"DISCARD PLANS", SQL_PURPOSE_KEPT, ""},
+        {"RESET bulkhead.other", SQL_PURPOSE_KEPT, ""},
+        {"SET bulkhead.purposes = 'x'", SQL_PURPOSE_KEPT, ""},
+        {"SELECT set_config('bulkhead.purpose', 'why', false)", SQL_PURPOSE_SET, "why"},
+        {"SELECT pg_catalog.set_config('Bulkhead.Purpose', 'why', true)", SQL_PURPOSE_SET_LOCAL,
+         "why"},
+        {"SET bulkhead.purpose = 'a'; SELECT 1; SET bulkhead.purpose = 'b'", SQL_PURPOSE_SET, "b"},
+        {"SET bulkhead.purpose = 'a'; SELECT 1; RESET bulkhead.purpose", SQL_PURPOSE_RESET, "a"},
+        {"PREPARE p AS SELECT set_config('bulkhead.purpose', 'why', false)", SQL_PURPOSE_KEPT, ""},
+        {"EXPLAIN SELECT set_config('bulkhead.purpose', 'why', false)", SQL_PURPOSE_KEPT, ""},
+        {"EXPLAIN ANALYZE SELECT set_config('bulkhead.purpose', 'w', false)", SQL_PURPOSE_SET, "w"},
+        {"DECLARE c CURSOR FOR SELECT set_config('bulkhead.purpose', 'why', false)",
+         SQL_PURPOSE_KEPT, ""},
+        {"ALTER ROLE a SET bulkhead.purpose = 'why'", SQL_PURPOSE_KEPT, ""},
+    };
+    static const char *const mistakes[] = {
+        "SET bulkhead.purpose = 'a', 'b'",
+        "SET bulkhead.purpose = 7",
+        "SELECT set_config('bulkhead.purpose', $1, false)",
+        "SELECT set_config('bulkhead.purpose', a || b, false) FROM t",
+        "SET bulkhead.purpose = E'a\\nb'",
+        "SET bulkhead.purpose = E'a\\u202eb'",
+        "SET bulkhead.purpose = E'a\\u0085b'",
+    };
+    struct arena *arena = arena_new((size_t)16 << 20);
+    char text[1200];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
+        struct sql_facts facts = analyze(arena, strings[i].sql);
+
+        if (facts.purpose.change != strings[i].change ||
+            !str_is(facts.purpose.value, strings[i].value) || facts.purpose.mistake != NULL)
+            fail_msg("%s: %d \"%.*s\"", strings[i].sql, (int)facts.purpose.change,
+                     STR_ARG(facts.purpose.value));
+        /* another literal would have other facts */
+        assert_true(facts.purpose.value.len == 0 || facts.depends_on_literals);
+    }
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++)
+        if (analyze(arena, mistakes[i]).purpose.mistake == NULL)
+            fail_msg("%s is no mistake", mistakes[i]);
+    snprintf(text, sizeof(text), "SET bulkhead.purpose = '%0*d'", PURPOSE_BYTES_MAX, 0);
+    assert_null(analyze(arena, text).purpose.mistake);
+    snprintf(text, sizeof(text), "SET bulkhead.purpose = '%0*d'", PURPOSE_BYTES_MAX + 1, 0);
+    assert_non_null(analyze(arena, text).purpose.mistake);
+    arena_free(arena);
+}
+
+static void
+test_a_comment_before_a_statement_states_its_purpose(void **state)
+{
+    static const struct {
+        const char *sql;
+        const char *purpose; /* NULL: it is not fit */
+    } strings[] = {
+        {"", ""},
+        {"SELECT 1", ""},
+        {"/* purpose: fix #7 */ SELECT 1", "fix #7"},
+        {"  -- Purpose:  fix it  \n SELECT 1", "fix it"},
+        {"--purpose:x", "x"},
+        {"/*PURPOSE:x*/", "x"},
+        {"/* a */ -- b\n /* purpose: c */ /* purpose: d */ SELECT 1", "c"},
+        {"/* purpose: a /* b */ c */ SELECT 1", "a /* b */ c"},
+        {"/* purposes: x */ SELECT 1", ""},
+        {"/* the purpose: x */ SELECT 1", ""},
+        {"/* purpose: */ SELECT 1", ""},
+        {"/* purpose: never ends", ""},
+        {"SELECT 1 /* purpose: too late */", ""},
+        {"; /* purpose: too late */ SELECT 1", ""},
+        {"- /* purpose: x */", ""},
+        {"/ /* purpose: x */", ""},
+        {"/* purpose: two\nlines */ SELECT 1", NULL},
+        {"/* purpose: \xe2\x80\xae */ SELECT 1", NULL},
+    };
+    struct str purpose;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
+        enum err e = sql_commented_purpose(str_from(strings[i].sql), &purpose);
+
+        if (e != (strings[i].purpose == NULL ? ERR_INVALID : OK) ||
+            !str_is(purpose, strings[i].purpose == NULL ? "" : strings[i].purpose))
+            fail_msg("%s: \"%.*s\"", strings[i].sql, STR_ARG(purpose));
+        for (size_t cut = 0; cut < strlen(strings[i].sql); cut++)
+            if (sql_commented_purpose((struct str){strings[i].sql, cut}, &purpose) == OK)
+                assert_true(purpose.len <= cut);
+    }
+}
+
 static int
 run(void)
 {
@@ -286,6 +395,8 @@ run(void)
         cmocka_unit_test(test_too_many_objects_are_refused),
         cmocka_unit_test(test_ctes_that_multiply_are_analysed_soon),
         cmocka_unit_test(test_bytes_that_are_no_text_are_refused),
+        cmocka_unit_test(test_what_a_string_makes_of_the_purpose),
+        cmocka_unit_test(test_a_comment_before_a_statement_states_its_purpose),
         cmocka_unit_test(test_a_syntax_error_is_told_in_the_servers_words_with_its_position),
     };
 

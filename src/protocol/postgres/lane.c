@@ -34,6 +34,9 @@ write_out(struct pglane *l, struct str bytes)
 
     if (l->mute || bytes.len == 0)
         return OK;
+    while (l->interjecting)
+        if ((e = fiber_condition_wait(&l->turn, FIBER_FOREVER)) != OK)
+            return e;
     l->writing = true;
     e = stream_write(l->to, bytes, FIBER_FOREVER);
     if (e != OK && e != ERR_CANCELED && l->mute_on_failure) {
@@ -42,6 +45,27 @@ write_out(struct pglane *l, struct str bytes)
     }
     if (e == OK)
         l->writing = false;
+    if (l->turn.waiters != NULL)
+        fiber_condition_signal(&l->turn);
+    return e;
+}
+
+enum err
+pglane_interject(struct pglane *l, struct str bytes, int64_t deadline_ms)
+{
+    enum err e;
+
+    while (l->writing || l->within_frame || l->interjecting)
+        if ((e = fiber_condition_wait(&l->turn, deadline_ms)) != OK)
+            return e;
+    if (l->mute)
+        return OK;
+    l->interjecting = l->writing = true;
+    e = stream_write(l->to, bytes, deadline_ms);
+    l->interjecting = false;
+    if (e == OK)
+        l->writing = false;
+    fiber_condition_signal(&l->turn);
     return e;
 }
 

@@ -6,6 +6,7 @@
 #define PROTOCOL_POSTGRES_LANE_H
 
 #include "base/buf.h"
+#include "fiber/fiber.h"
 #include "net/stream.h"
 
 enum {
@@ -22,6 +23,8 @@ struct pglane {
     bool within_frame;    /* the peer has got a part of a frame only */
     bool mute;            /* `to` is gone: what is passed is dropped */
     bool mute_on_failure; /* go on when `to` turns out to be gone */
+    bool interjecting;    /* another fiber writes */
+    struct fiber_condition turn;
 };
 
 struct pglane pglane_make(struct stream *from, struct stream *to);
@@ -45,6 +48,12 @@ enum err pglane_flush(struct pglane *l);
 
 /* [waits] Writes what was passed and then `bytes`, whole frames of ours. */
 enum err pglane_insert(struct pglane *l, struct str bytes);
+
+/* [waits] From another fiber than the lane's: writes `bytes`, whole frames of ours, between two of
+ * the lane's, which does not write meanwhile. What the lane has looked at but not passed on yet
+ * comes after. One fiber at a time. ERR_TIMEOUT: nothing was written, or not all of it, and then
+ * the peer's framing is lost (`writing` stays). */
+enum err pglane_interject(struct pglane *l, struct str bytes, int64_t deadline_ms);
 
 /* In place of the present frame, which is buffered whole, goes what is appended to the result:
  * whole frames. First pglane_rewrite(), which never waits, then the appending, then

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "command/purpose.h"
+
 enum { REFUSAL_BYTES_MAX = 32 << 10, PART_BYTES_MAX = 8 << 10 };
 
 const struct str pgrefusal_statement = STR_INIT("bulkhead refused this command");
@@ -63,7 +65,7 @@ put_message(struct buf *out, const struct verdict *v)
         buf_put_str(out, v->message);
         return;
     }
-    buf_put_text(out, "refused by policy");
+    buf_put_text(out, v->kind == VERDICT_DEFER ? "a purpose is needed first" : "refused by policy");
     if (v->demand != NULL) {
         buf_put_text(out, ": ");
         put_demand(out, v->demand);
@@ -97,23 +99,45 @@ put_detail(struct buf *out, const struct verdict *v)
     buf_put_text(out, ".");
 }
 
+/* Exactly what to send, for one who reads nothing else. */
+static void
+put_how_to_say(struct buf *out)
+{
+    buf_put_text(out, "say what this is for, then send it again: SET " PURPOSE_SETTING
+                      " = 'why'; or begin the statement with /* purpose: why */; or connect with "
+                      "options='-c " PURPOSE_SETTING "=why'");
+}
+
+static void
+put_what_is_allowed(struct buf *out, struct gate *gate)
+{
+    struct buf allowed = buf_make(PART_BYTES_MAX);
+
+    gate_describe(gate, &allowed);
+    if (allowed.len > 0) {
+        buf_put_text(out, "allowed here: ");
+        buf_put_str(out, buf_str(&allowed));
+    } else {
+        buf_put_text(out, "no rule allows anything here now");
+    }
+    buf_free(&allowed);
+}
+
 enum err
 pgrefusal_of_verdict(struct gate *gate, const struct verdict *verdict, struct buf **out)
 {
     struct buf message = buf_make(PART_BYTES_MAX), detail = buf_make(PART_BYTES_MAX),
-               allowed = buf_make(PART_BYTES_MAX), hint = buf_make(PART_BYTES_MAX);
-    struct pgwire_failure failure = {.severity = "ERROR", .sqlstate = "42501"};
+               hint = buf_make(PART_BYTES_MAX);
+    bool defer = verdict->kind == VERDICT_DEFER;
+    struct pgwire_failure failure = {.severity = "ERROR", .sqlstate = defer ? "55000" : "42501"};
     enum err e;
 
     put_message(&message, verdict);
     put_detail(&detail, verdict);
-    gate_describe(gate, &allowed);
-    if (allowed.len > 0) {
-        buf_put_text(&hint, "allowed here: ");
-        buf_put_str(&hint, buf_str(&allowed));
-    } else {
-        buf_put_text(&hint, "no rule allows anything here now");
-    }
+    if (defer)
+        put_how_to_say(&hint);
+    else
+        put_what_is_allowed(&hint, gate);
     /* A part that does not fit is cut, never dropped: buffers keep what they had. */
     failure.message = buf_str(&message);
     failure.detail = buf_str(&detail);
@@ -121,7 +145,6 @@ pgrefusal_of_verdict(struct gate *gate, const struct verdict *verdict, struct bu
     e = pgrefusal_of_failure(&failure, out);
     buf_free(&message);
     buf_free(&detail);
-    buf_free(&allowed);
     buf_free(&hint);
     return e;
 }

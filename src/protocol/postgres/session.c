@@ -102,6 +102,15 @@ end_fiber(void *arg)
     err_ignore(pgsession_end(s, ERR_DENIED, &failure));
 }
 
+static void
+drop_connection(int fd)
+{
+    struct stream *unused;
+
+    if (stream_open(fd, &unused) == OK)
+        stream_close(unused);
+}
+
 /* Cancel requests that somebody made with this session's key. */
 static void
 cancel_fiber(void *arg)
@@ -110,11 +119,14 @@ cancel_fiber(void *arg)
     int fd;
 
     while (door_wait_cancel(s->door, FIBER_FOREVER, &fd) == OK) {
+        if (!s->cancelling && gate_withdraw(s->gate, false)) { /* the target knows nothing of it */
+            drop_connection(fd);
+            if (gate_note(s->gate, STR("cancel_request"), STR("withdrew what was held")) != OK)
+                return;
+            continue;
+        }
         if (s->target->cancel_secret_len == 0) {
-            struct stream *unused;
-
-            if (stream_open(fd, &unused) == OK)
-                stream_close(unused);
+            drop_connection(fd);
             s->cancelling = false;
             continue;
         }
@@ -344,6 +356,8 @@ pgsession_run(struct door *door, const struct grant *grant, struct pgtarget *tar
     struct fiber *fibers[N_FIBERS] = {0};
     enum err e;
 
+    pgpurpose_begin(&s);
+    pghold_open(&s);
     if ((e = prepare(&s)) == OK && (e = start_fibers(&s, fibers)) == OK)
         wait_for_end(&s);
     else
@@ -396,7 +410,8 @@ serve_granted(struct door *door, struct pgstartup *start)
 
         pgstartup_farewell(door->client, &failure);
         err_ignore(fail(e, "%s", target.reason));
-    } else if ((e = welcome(door, start, &target)) == OK) {
+    } else if ((e = gate_set_purpose(door->gate, pgsettings_purpose(&start->settings))) == OK &&
+               (e = welcome(door, start, &target)) == OK) {
         buf_free(&target.parameters);
         e = pgsession_run(door, &start->grant, &target);
     }

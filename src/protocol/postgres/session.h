@@ -8,7 +8,9 @@
 #include "protocol/postgres/affected.h"
 #include "protocol/postgres/answers.h"
 #include "protocol/postgres/context.h"
+#include "protocol/postgres/hold.h"
 #include "protocol/postgres/lane.h"
+#include "protocol/postgres/purpose.h"
 #include "protocol/postgres/record.h"
 #include "protocol/postgres/rows.h"
 #include "protocol/postgres/statement.h"
@@ -39,9 +41,11 @@ struct pgsession {
     struct pgnames *cursors;    /* of struct pgview: on whose tallies their rows count */
     struct sql_cache *cache;
     struct pgcontext context; /* what statements are analysed by */
+    struct pgpurpose purpose; /* what they are for */
 
     enum pgwire_status status; /* as the server said last */
     uint64_t segment;          /* counts Syncs and Queries forwarded: what fails together */
+    uint64_t executed;         /* the last segment in which an Execute was forwarded */
     uint64_t boundary;         /* number of the entry after the last Sync or Query forwarded */
     bool skipping; /* after an error of the extended protocol, until Sync: as the server */
     bool copy_in;  /* the server waits for COPY data */
@@ -63,6 +67,7 @@ struct pgsession {
     bool must_fail;       /* the client was told of an error in this segment that the server must be
                              made to have, before Sync */
     struct pgwrite write; /* the limited write under way */
+    struct pghold hold;   /* the command that waits for humans */
 
     bool active; /* bytes of the client since the last look (memory of idle sessions) */
     bool asleep; /* the main fiber wants to know of the next activity */
@@ -77,7 +82,8 @@ struct pgsession {
     struct buf farewell; /* a FATAL ErrorResponse; empty: none */
 };
 
-/* [waits] Serves until the end of either side. `target` has logged in. */
+/* [waits] Serves until the end of either side. `target` has logged in, and the gate knows what the
+ * client said that the session is for. */
 enum err pgsession_run(struct door *door, const struct grant *grant, struct pgtarget *target);
 
 /* Ends the session, once: `failure` (NULL: nothing) is told to the client if its framing allows.

@@ -1,8 +1,11 @@
 #include "protocol/postgres/settings.h"
 
+#include "command/purpose.h"
+
 /* What drivers send, and what bounds or formats but never changes what a statement does. */
 static const char *const harmless[] = {
     "application_name",
+    PURPOSE_SETTING,
     "bytea_output",
     "client_min_messages",
     "datestyle",
@@ -69,6 +72,8 @@ add(struct pgsettings *out, struct str name, struct str value)
     }
     if (str_equal_nocase(name, STR("standard_conforming_strings")) && str_is(value, "on"))
         return OK; /* likewise */
+    if (str_equal_nocase(name, STR(PURPOSE_SETTING)) && !purpose_is_fit(value))
+        return fail(ERR_INVALID, "%s", purpose_unfit);
     if (!pgsettings_harmless(name))
         return fail(ERR_DENIED, "the setting \"%.*s\" is not accepted at start-up",
                     name.len > 64 ? 64 : (int)name.len, name.ptr);
@@ -175,4 +180,13 @@ pgsettings_read(const struct pgwire_start *start, struct arena *arena, struct pg
             (e = add(out, start->parameters[i].name, start->parameters[i].value)) != OK)
             return e;
     return OK;
+}
+
+struct str
+pgsettings_purpose(const struct pgsettings *settings)
+{
+    for (size_t i = 0; i < settings->n; i++)
+        if (str_equal_nocase(settings->items[i].name, STR(PURPOSE_SETTING)))
+            return settings->items[i].value;
+    return STR("");
 }

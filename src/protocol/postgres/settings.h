@@ -21,6 +21,9 @@ struct pgsettings {
 enum err pgsettings_read(const struct pgwire_start *start, struct arena *arena,
                          struct pgsettings *out);
 
+/* What the client said that the session is for; empty: nothing. */
+struct str pgsettings_purpose(const struct pgsettings *settings);
+
 /* Whether `name` may be set at start-up. */
 bool pgsettings_harmless(struct str name);
 

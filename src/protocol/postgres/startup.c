@@ -264,7 +264,9 @@ read_settings(struct opening *o, struct pgstartup *out)
         return OK;
     case ERR_INVALID:
         return turn_away(o, e, "22023", err_text(),
-                         "set PGCLIENTENCODING=UTF8 or client_encoding=UTF8");
+                         strstr(err_text(), "client_encoding") == NULL
+                             ? NULL
+                             : "set PGCLIENTENCODING=UTF8 or client_encoding=UTF8");
     case ERR_DENIED:
         return turn_away(o, e, "42501", err_text(),
                          "docs/protocol-postgres.md lists the settings that are; others can be "

@@ -57,7 +57,7 @@ summarise_changes(const struct sql_statement *s, struct pgfacts_summary *out)
 void
 pgfacts_summarise(const struct sql_facts *facts, struct pgfacts_summary *out)
 {
-    *out = (struct pgfacts_summary){.empty = facts->n_demands == 0};
+    *out = (struct pgfacts_summary){.empty = facts->n_demands == 0, .purpose = facts->purpose};
     for (size_t i = 0; i < facts->n_statements; i++) {
         if (facts->statements[i].kind != SQL_EMPTY)
             out->empty = false;
@@ -164,10 +164,11 @@ pgstatement_new(const struct sql_facts *facts, struct str text, struct str types
 {
     struct pgfacts_summary summary;
     struct pgstatement *s;
-    size_t name_bytes = 0;
+    size_t name_bytes;
     char *room;
 
     pgfacts_summarise(facts, &summary);
+    name_bytes = summary.purpose.value.len;
     for (size_t i = 0; summary.n_uses > 0 && i < facts->n_statements; i++)
         if (uses_names(facts->statements[i].kind))
             name_bytes += facts->statements[i].name.len;
@@ -176,6 +177,7 @@ pgstatement_new(const struct sql_facts *facts, struct str text, struct str types
     if (s == NULL)
         return NULL;
     s->summary = summary;
+    s->summary.purpose.value = copy(&room, summary.purpose.value);
     pgstatement_set_lineage(s, facts->lineage, generation);
     for (size_t i = 0; summary.n_uses > 0 && i < facts->n_statements; i++)
         if (uses_names(facts->statements[i].kind) && !add_use(s, &facts->statements[i], i, &room)) {
@@ -207,6 +209,7 @@ pgportal_new(struct pgstatement *statement, size_t n_values, size_t bytes, char 
     p->values = (struct bind_value *)(p + 1);
     p->n_values = n_values;
     p->view = NULL;
+    p->approval = (struct approval){0};
     *room = (char *)(p->values + n_values);
     pgobject_hold(&statement->object);
     p->statement = statement;

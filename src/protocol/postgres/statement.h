@@ -3,6 +3,7 @@
 #ifndef PROTOCOL_POSTGRES_STATEMENT_H
 #define PROTOCOL_POSTGRES_STATEMENT_H
 
+#include "gate/gate.h"
 #include "protocol/postgres/names.h"
 #include "protocol/postgres/view.h"
 #include "sql/facts.h"
@@ -26,6 +27,8 @@ struct pgfacts_summary {
     bool ends_transaction; /* or goes back in it */
     bool controls_transactions; /* begins, ends or prepares one */
     bool empty;                 /* no statement at all: nothing would run */
+    struct sql_purpose
+        purpose; /* of the session; borrowed from the facts, or the statement's own */
 };
 void pgfacts_summarise(const struct sql_facts *facts, struct pgfacts_summary *out);
 
@@ -63,6 +66,7 @@ struct pgportal {
     struct pgview *view;           /* held: of the answer; NULL: it is passed on as it is */
     struct bind_value *values;
     size_t n_values;
+    struct approval approval; /* what humans said of it: of all its batches */
 };
 
 /* A portal of `statement` (held) with room for `n_values` values of `bytes` bytes in all, which

@@ -6,6 +6,7 @@
 #include "policy/limits.h"
 #include "gate/recorder.h"
 #include "protocol/postgres/ask.h"
+#include "protocol/postgres/hold.h"
 #include "protocol/postgres/limit.h"
 #include "protocol/postgres/refusal.h"
 #include "protocol/postgres/session.h"
@@ -14,7 +15,6 @@
 enum {
     EXECUTE_DEPTH_MAX = 8,
     PARSE_OVERHEAD_MAX = 64 + 2 + 2 + 4 * UINT16_MAX,
-    CANCEL_WAIT_MS = 10000,
 };
 
 /* One message being judged. */
@@ -24,27 +24,6 @@ struct request {
     uint32_t body_len;
     bool unnamed_parse;
 };
-
-/* [waits] Until a cancel request of the gateway's own is done with, lest it hit what comes next. */
-static enum err
-wait_for_cancel(struct pgsession *s)
-{
-    int64_t deadline = clock_monotonic_ms() + CANCEL_WAIT_MS;
-    enum err e = OK;
-
-    if (s->cancelling && (e = pglane_flush(&s->up)) != OK)
-        return e;
-    while (e == OK && s->cancelling) {
-        if (s->over || s->down_done)
-            return fail(ERR_CANCELED, "the session is over");
-        e = fiber_condition_wait(&s->progress, deadline);
-    }
-    if (e == ERR_TIMEOUT) {
-        s->cancelling = false;
-        e = OK;
-    }
-    return e;
-}
 
 /* [waits] Until it is known whether a COPY FROM STDIN that was forwarded has begun, since that
  * decides what the next message means. */
@@ -109,6 +88,8 @@ forward(struct request *r, struct pganswer *answer)
         e = abandon(s, answer);
         return e == OK ? pglane_drop(&s->up, r->body_len) : e;
     }
+    if (answer->kind == PGWIRE_OF_EXECUTE)
+        s->executed = s->segment;
     pganswers_push(&s->answers, answer);
     pglimit_begin(s);
     if (answer->kind == PGWIRE_OF_QUERY || answer->kind == PGWIRE_OF_SYNC)
@@ -178,13 +159,18 @@ refuse_because(struct request *r, const char *sqlstate, struct str text, struct 
     return refuse(r, refusal);
 }
 
+/* [waits] What was not admitted, whether by a rule or by a human. */
 static enum err
-refuse_verdict(struct request *r, const struct verdict *verdict)
+refuse_admission(struct request *r, const struct admission *admission)
 {
     struct buf *refusal;
     enum err e;
 
-    if ((e = pgrefusal_of_verdict(r->s->gate, verdict, &refusal)) != OK)
+    if (admission->held != HOLD_NONE)
+        e = pghold_refusal(admission, &refusal);
+    else
+        e = pgrefusal_of_verdict(r->s->gate, &admission->verdict, &refusal);
+    if (e != OK)
         return pgsession_fatal(r->s, e, "53200");
     return refuse(r, refusal);
 }
@@ -339,17 +325,17 @@ writes(const struct command *command)
 }
 
 /* [waits] Decides `command`, whose statement is known in full, and records the decision. If it is
- * refused that is done here. */
+ * refused that is done here. `approval` as for pghold_admit(). */
 static enum err
 admit(struct request *r, struct command *command, const struct pgstatement *statement,
-      struct pganswer *answer, enum judgement *judgement)
+      struct approval *approval, struct pganswer *answer, enum judgement *judgement)
 {
     struct demands demands = {.items = command->demands, .n = command->n_demands};
     struct admission admission;
     enum err e = OK;
 
     *judgement = JUDGED_REFUSED;
-    if (statement != NULL && statement->n_uses > 0)
+    if ((e = pgpurpose_complete(r->s, command)) == OK && statement != NULL && statement->n_uses > 0)
         e = resolve(r->s, statement, 1, &demands);
     if (e == ERR_CANCELED) {
         free(demands.owned);
@@ -362,10 +348,10 @@ admit(struct request *r, struct command *command, const struct pgstatement *stat
     } else {
         command->demands = demands.items;
         command->n_demands = demands.n;
-        if ((e = gate_admit(r->s->gate, command, &admission)) != OK) {
-            e = pgsession_fatal(r->s, e, "57P01");
+        if ((e = pghold_admit(r->s, command, statement, approval, &admission)) != OK) {
+            e = e == ERR_CANCELED ? e : pgsession_fatal(r->s, e, "57P01");
         } else if (!gate_runs(&admission.verdict)) {
-            e = refuse_verdict(r, &admission.verdict);
+            e = refuse_admission(r, &admission);
         } else {
             *judgement = JUDGED_ALLOWED;
             answer->admitted = true;
@@ -507,7 +493,9 @@ run(struct request *r, struct pgstatement *statement, const struct pgfacts_summa
     view = changes_context ? pgview_hold(answer->view) : NULL;
     note_effects(s, statement, summary, answer);
     entry = pgwait_next_entry(s);
-    if ((e = forward(r, answer)) == OK)
+    if ((e = forward(r, answer)) == OK && !s->skipping)
+        pgpurpose_change(s, &summary->purpose);
+    if (e == OK)
         e = wait_for_effects(s, answer, entry, changes_names || changes_context);
     if (e == OK && changes_context) {
         pgcontext_note_change(&s->context, summary);
@@ -646,6 +634,28 @@ refuse_mistake(struct request *r, const struct sql_lineage *lineage, struct str 
     return refuse_because(r, sqlstate, text, lineage->refusal);
 }
 
+/* What `command` says itself that it is for: in a comment, or by setting the session's purpose. */
+static enum err
+state_purpose(struct command *command, const struct sql_purpose *set)
+{
+    enum err e = sql_commented_purpose(command->text, &command->purpose);
+
+    if (e == OK && set->mistake != NULL)
+        return fail(ERR_INVALID, "%s", set->mistake);
+    if (e == OK && command->purpose.len == 0)
+        command->purpose = set->value;
+    return e;
+}
+
+static enum err
+refuse_purpose(struct request *r, struct str text)
+{
+    char reason[ERR_TEXT_MAX];
+
+    (void)snprintf(reason, sizeof(reason), "%s", err_text());
+    return refuse_because(r, "22023", text, str_from(reason));
+}
+
 /* The messages. */
 
 /* [waits] A string of statements whose facts are known. */
@@ -665,7 +675,7 @@ run_query(struct request *r, struct command *command, struct pgstatement *statem
         missing.ptr != NULL)
         e = refuse_missing(r, "cursor", "34000", missing), judgement = JUDGED_REFUSED;
     else if (e == OK && !summary->empty)
-        e = admit(r, command, statement, &answer, &judgement);
+        e = admit(r, command, statement, NULL, &answer, &judgement);
     if (e == OK && judgement == JUDGED_ALLOWED)
         return run(r, statement, summary, &answer);
     pgview_release(answer.view);
@@ -696,21 +706,27 @@ serve_query(struct request *r)
     pgfacts_summarise(facts, &summary);
     command.demands = facts->demands;
     command.n_demands = facts->n_demands;
-    if (summary.n_uses > 0) { /* looking up what it runs may need the cache for other statements */
+    if (summary.n_uses > 0 || summary.purpose.change != SQL_PURPOSE_KEPT) {
+        /* looking up what it runs may need the cache for other statements */
         statement = pgstatement_new(facts, command.text, STR(""), s->context.generation);
         if (statement == NULL)
             return pgsession_fatal(s, fail(ERR_NOMEM, "no memory for a statement"), "53200");
         command.demands = statement->demands;
+        summary.purpose = statement->summary.purpose;
     }
     lineage = sql_lineage_hold(facts->lineage);
-    e = run_query(r, &command, statement, lineage, &summary);
+    if (state_purpose(&command, &summary.purpose) == OK)
+        e = run_query(r, &command, statement, lineage, &summary);
+    else
+        e = refuse_purpose(r, command.text);
     sql_lineage_release(lineage);
     if (statement != NULL)
         pgobject_release(&statement->object);
     return e;
 }
 
-/* [waits] Decides a Parse: nothing runs yet, so only a refusal is recorded. */
+/* [waits] Decides a Parse: nothing runs yet, so only a refusal is recorded, and humans are asked
+ * when it is known with which values it is to run. */
 static enum err
 judge_parse(struct request *r, const struct command *command, enum judgement *judgement)
 {
@@ -722,16 +738,16 @@ judge_parse(struct request *r, const struct command *command, enum judgement *ju
     *judgement = JUDGED_ALLOWED;
     if ((e = gate_decide(r->s->gate, command, &verdict)) != OK)
         return pgsession_fatal(r->s, e, "57P01");
-    if (gate_runs(&verdict))
+    if (gate_runs(&verdict) || verdict.kind == VERDICT_STEP_UP)
         return OK;
-    if ((e = gate_admit(r->s->gate, command, &admission)) != OK)
-        return pgsession_fatal(r->s, e, "57P01");
+    if ((e = pghold_admit(r->s, command, NULL, NULL, &admission)) != OK)
+        return e == ERR_CANCELED ? e : pgsession_fatal(r->s, e, "57P01");
     if (gate_runs(&admission.verdict)) { /* the policy was replaced between the two */
         skipped.command = admission.id;
         return abandon(r->s, &skipped);
     }
     *judgement = JUDGED_REFUSED;
-    return refuse_verdict(r, &admission.verdict);
+    return refuse_admission(r, &admission);
 }
 
 static enum err
@@ -789,7 +805,9 @@ serve_parse(struct request *r)
     command.text = parse.text;
     command.demands = statement->demands;
     command.n_demands = statement->n_demands;
-    if (!summary.empty)
+    if (state_purpose(&command, &statement->summary.purpose) != OK)
+        e = refuse_purpose(r, command.text), judgement = JUDGED_REFUSED;
+    else if (!summary.empty && (e = pgpurpose_complete(s, &command)) == OK)
         e = judge_parse(r, &command, &judgement);
     if (e == OK && judgement == JUDGED_ALLOWED)
         e = forward_parse(r, &parse, statement);
@@ -833,6 +851,8 @@ command_of(const struct pgsession *s, const struct pgportal *portal)
 
     describe_protection(portal->view != NULL ? portal->view->lineage : portal->statement->lineage,
                         &command);
+    err_ignore(
+        state_purpose(&command, &portal->statement->summary.purpose)); /* Parse had it right */
     return command;
 }
 
@@ -858,7 +878,8 @@ forward_bind(struct request *r, struct str name, struct pgportal *portal)
     enum err e;
 
     if ((may_run_early(name, portal->statement) || command.protected_use.len > 0) &&
-        ((e = admit(r, &command, portal->statement, &answer, &judgement)) != OK ||
+        ((e = admit(r, &command, portal->statement, &portal->approval, &answer, &judgement)) !=
+             OK ||
          judgement == JUDGED_REFUSED))
         return e;
     e = pgnames_begin(s->portals, name, &portal->object, s->segment, &answer.change);
@@ -1012,7 +1033,7 @@ run_portal(struct request *r, struct str name, struct pgportal *portal)
         return refuse_missing(r, "cursor", "34000", missing);
     answer.view = pgview_hold(portal->view);
     if (!statement->summary.empty)
-        e = admit(r, &command, statement, &answer, &judgement);
+        e = admit(r, &command, statement, &portal->approval, &answer, &judgement);
     if (e == OK && judgement == JUDGED_ALLOWED && portal->view == NULL)
         portal->view = pgview_hold(answer.view); /* its batches count together */
     if (e == OK && judgement == JUDGED_ALLOWED)
@@ -1222,7 +1243,7 @@ serve_message(struct request *r, const struct pgwire_rule *rule)
         return break_off(s, s->copy_in ? "unexpected message during COPY" : "unexpected message",
                          r->type);
     }
-    if ((e = wait_for_cancel(s)) != OK || (e = pgaffected_roll_back(s)) != OK ||
+    if ((e = pgwait_cancel(s)) != OK || (e = pgaffected_roll_back(s)) != OK ||
         (e = pgwait_room(s, 1)) != OK)
         return e;
     if (s->skipping && r->type != 'S')

@@ -1,5 +1,9 @@
 #include "protocol/postgres/wait.h"
 
+#include "base/clock.h"
+
+enum { CANCEL_WAIT_MS = 10000 };
+
 enum err
 pgwait_progress(struct pgsession *s)
 {
@@ -63,4 +67,24 @@ pgwait_begin_segment(struct pgsession *s)
 {
     s->segment++;
     s->boundary = pgwait_next_entry(s);
+}
+
+enum err
+pgwait_cancel(struct pgsession *s)
+{
+    int64_t deadline = clock_monotonic_ms() + CANCEL_WAIT_MS;
+    enum err e = OK;
+
+    if (s->cancelling && (e = pglane_flush(&s->up)) != OK)
+        return e;
+    while (e == OK && s->cancelling) {
+        if (s->over || s->down_done)
+            return fail(ERR_CANCELED, "the session is over");
+        e = fiber_condition_wait(&s->progress, deadline);
+    }
+    if (e == ERR_TIMEOUT) {
+        s->cancelling = false;
+        e = OK;
+    }
+    return e;
 }

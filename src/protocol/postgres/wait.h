@@ -17,6 +17,9 @@ enum err pgwait_idle(struct pgsession *s);
 /* [waits] Has the server answer what it was given: within a segment it does so only when told. */
 enum err pgwait_flush(struct pgsession *s);
 
+/* [waits] Until a cancel request of the gateway's own is done with, lest it hit what comes next. */
+enum err pgwait_cancel(struct pgsession *s);
+
 /* [waits] Room for `n` more answers. */
 enum err pgwait_room(struct pgsession *s, size_t n);
 

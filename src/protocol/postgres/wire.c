@@ -435,10 +435,10 @@ put_field(struct buf *out, char field, struct str text)
     put_cstr(out, text);
 }
 
-void
-pgwire_put_error(struct buf *out, const struct pgwire_failure *failure)
+static void
+put_failure(struct buf *out, char type, const struct pgwire_failure *failure)
 {
-    size_t at = begin(out, 'E');
+    size_t at = begin(out, type);
     char position[16];
 
     put_field(out, 'S', str_from(failure->severity));
@@ -453,6 +453,18 @@ pgwire_put_error(struct buf *out, const struct pgwire_failure *failure)
     }
     buf_put_u8(out, 0);
     end(out, at);
+}
+
+void
+pgwire_put_error(struct buf *out, const struct pgwire_failure *failure)
+{
+    put_failure(out, 'E', failure);
+}
+
+void
+pgwire_put_notice(struct buf *out, const struct pgwire_failure *notice)
+{
+    put_failure(out, 'N', notice);
 }
 
 void

@@ -173,6 +173,8 @@ struct pgwire_failure {
     int position;            /* of a syntax error in the statement, in characters; 0: none */
 };
 void pgwire_put_error(struct buf *out, const struct pgwire_failure *failure);
+/* A NoticeResponse; severity "NOTICE" or "WARNING". */
+void pgwire_put_notice(struct buf *out, const struct pgwire_failure *notice);
 void pgwire_put_ready(struct buf *out, enum pgwire_status status);
 void pgwire_put_authentication(struct buf *out, enum pgwire_auth code);
 void pgwire_put_key(struct buf *out, uint32_t id, struct str secret);

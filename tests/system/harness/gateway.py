@@ -18,7 +18,7 @@ from . import machine
 BULKHEAD = pathlib.Path(os.environ.get("BULKHEAD", machine.ROOT / "build" / "bulkhead")).resolve()
 SANITIZER_REPORT = re.compile(
     r"AddressSanitizer|UndefinedBehaviorSanitizer|LeakSanitizer|runtime error: ")
-SERVICES = ("listener", "keeper", "ledger")
+SERVICES = ("listener", "keeper", "ledger", "control")
 
 # The rules that gateways have unless a test says otherwise.
 STORY_POLICIES = [
@@ -28,6 +28,8 @@ STORY_POLICIES = [
     {"name": "never", "commands": ["drop-database"],
      "deny": "dropping a database is never done by an agent"},
 ]
+# Who may do what in the console.
+ROLES = {"admin": ["admins"], "auditor": ["auditors"], "viewer": ["viewers"]}
 ALLOW_ALL = [{"name": "everything", "allow": ["all"]}]
 
 
@@ -67,10 +69,12 @@ class Gateway:
 
     host = "localhost"
 
-    def __init__(self, authority, config, environment):
+    def __init__(self, authority, config, environment, console=False):
         self.authority = authority
         self.folder = machine.short_folder("bh-gw-")
         self.port = machine.free_port()
+        self.console_port = machine.free_port() if console else None
+        self.console_url = f"https://localhost:{self.console_port}"
         self.config_path = self.folder / "bulkhead.yaml"
         self.ledger_folder = self.folder / "ledger"
         self.log = self.folder / "log"
@@ -94,6 +98,9 @@ class Gateway:
             "ledger": {"directory": str(self.ledger_folder), "min_free": "0B"},
             "drain": "2s",
         }, config)
+        if console:
+            self.config = merged({"listen": {"console": f"127.0.0.1:{self.console_port}"},
+                                  "console": {"url": self.console_url, "roles": ROLES}}, self.config)
         for name in ("state", "run", "ledger"):
             (self.folder / name).mkdir(mode=0o700)
 
@@ -206,10 +213,12 @@ class Gateway:
 
     # --- the command line ----------------------------------------------------------------------
 
-    def cli(self, *arguments, check=True, **options):
-        """Runs `bulkhead …` with this gateway's configuration."""
+    def cli(self, *arguments, check=True, token=None, **options):
+        """Runs `bulkhead …` with this gateway's configuration; with `token`, as whoever has it."""
+        environment = self.environment if token is None else \
+            {**self.environment, "BULKHEAD_TOKEN": token, "BULKHEAD_URL": self.console_url}
         done = subprocess.run([BULKHEAD, *map(str, arguments)], stdin=subprocess.DEVNULL, text=True,
-                              capture_output=True, env=self.environment, check=False,
+                              capture_output=True, env=environment, check=False,
                               timeout=machine.PATIENCE * 2, **options)
         assert not check or done.returncode == 0, f"{arguments}: {done.stderr}{done.stdout}"
         return done
