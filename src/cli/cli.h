@@ -19,6 +19,9 @@ int cli_access(int argc, char **argv);
 int cli_login_link(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_sessions(int argc, char **argv);
+int cli_replay(int argc, char **argv);
+int cli_export(int argc, char **argv);
+int cli_recording_key(int argc, char **argv);
 int cli_kill(int argc, char **argv);
 int cli_catalog(int argc, char **argv);
 
