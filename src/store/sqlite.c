@@ -142,8 +142,10 @@ sqlite_exec(struct db *db, const char *sql, bool keep, const struct db_param *pa
     } else {
         (void)sqlite3_finalize(statement);
     }
-    if (e == OK && changed != NULL)
-        *changed = (uint64_t)(sqlite3_total_changes64(s->handle) - before);
+    if (e == OK && changed != NULL) /* without what foreign keys took along */
+        *changed = sqlite3_total_changes64(s->handle) == before
+                       ? 0
+                       : (uint64_t)sqlite3_changes64(s->handle);
     return e;
 }
 

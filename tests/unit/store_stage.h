@@ -19,10 +19,7 @@
 #include "store/migrations.h"
 #include "store/store.h"
 
-#define STAGE_BIN       "/usr/lib/postgresql/15/bin/"
-
-/* cmocka's own stands on its fail(), which is not ours. */
-#define stage_fail(...) (print_error(__VA_ARGS__), _fail(__FILE__, __LINE__))
+#define STAGE_BIN "/usr/lib/postgresql/15/bin/"
 
 struct stage {
     enum db_kind kind;
@@ -32,6 +29,15 @@ struct stage {
     char where[512];
     struct db *db;
 };
+
+/* OK, or the test fails with the reason. */
+static inline void
+stage_must(enum err e)
+{
+    if (e != OK)
+        print_error("%s\n", err_text());
+    assert_int_equal(e, OK);
+}
 
 static inline void
 stage_pause(void)
@@ -66,7 +72,7 @@ stage_spawn(const char *const argv[])
 
     if (null < 0 || chdir("/") != 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
         _exit(126);
-    (void)execv(argv[0], (char *const *)(uintptr_t)argv);
+    (void)execv(argv[0], (char *const *)argv);
     _exit(127);
 }
 
@@ -76,8 +82,12 @@ stage_sql(const char *where, const char *sql)
     PGconn *link = PQconnectdb(where);
     PGresult *result = PQexec(link, sql);
 
-    if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
-        stage_fail("%s: %s", sql, PQerrorMessage(link));
+    bool done = PQresultStatus(result) == PGRES_COMMAND_OK ||
+                PQresultStatus(result) == PGRES_TUPLES_OK;
+
+    if (!done)
+        print_error("%s: %s\n", sql, PQerrorMessage(link));
+    assert_true(done);
     PQclear(result);
     PQfinish(link);
 }
@@ -139,8 +149,7 @@ stage_connect_to(struct stage *s, const char *where)
                      ? db_open_sqlite(str_from(where), &db)
                      : db_open_postgresql(str_from(where), (struct str){"", 0}, &db);
 
-    if (e != OK)
-        stage_fail("%s", err_text());
+    stage_must(e);
     return db;
 }
 
@@ -170,8 +179,7 @@ stage_fresh(struct stage *s)
                        s->n);
     }
     s->db = stage_connect(s);
-    if (migrations_run(s->db) != OK)
-        stage_fail("%s", err_text());
+    stage_must(migrations_run(s->db));
     return s->db;
 }
 
@@ -187,7 +195,7 @@ stage_end(struct stage *s)
         (void)waitpid(s->server, &status, 0);
     }
     if (fork() == 0) {
-        (void)execv(rm[0], (char *const *)(uintptr_t)rm);
+        (void)execv(rm[0], (char *const *)rm);
         _exit(127);
     }
     (void)wait(&status);
