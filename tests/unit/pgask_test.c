@@ -27,7 +27,7 @@
 struct stage {
     struct pgsession s;
     struct pgtarget target;
-    struct door door; /* records nothing */
+    struct door door;               /* records nothing */
     struct stream *client, *server; /* the test's ends */
     const char *expected;           /* types of the messages that the server waits for */
     struct buf answer;              /* what it then says */
