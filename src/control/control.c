@@ -14,6 +14,7 @@
 #include "control/holds.h"
 #include "control/live.h"
 #include "control/notify.h"
+#include "control/recordings.h"
 #include "control/search_live.h"
 #include "control/server.h"
 #include "net/tls.h"
