@@ -25,6 +25,7 @@ enum {
     CONFIG_ARENA_MAX = 256 << 20,
     PROBLEMS_BYTES_MAX = 4096,
     INDEX_MS = 250,
+    RECORDINGS_MS = 5 * 1000,
     NODE_FILE_BYTES_MAX = 64,
 };
 
