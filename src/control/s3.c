@@ -449,26 +449,41 @@ end_parts(const struct s3 *s, const char *name, const char *id, struct str xml,
     return e;
 }
 
+/* What is there of an upload that failed would cost for ever. The failure stays the caller's. */
+static void
+abandon_parts(const struct s3 *s, const char *name, const char *id)
+{
+    char why[ERR_TEXT_MAX];
+    struct buf query = buf_make(3 * UPLOAD_ID_BYTES + 64);
+    struct exchange *x = NULL;
+    enum err e = OK;
+
+    (void)snprintf(why, sizeof(why), "%s", err_text());
+    buf_printf(&query, "uploadId=%s", id);
+    buf_put_u8(&query, '\0');
+    if ((e = buf_ok(&query)) == OK)
+        e = ask(s, "DELETE", name, query.ptr, STR(""), &x);
+    err_ignore(e);
+    exchange_free(x);
+    buf_free(&query);
+    err_ignore(fail(ERR_IO, "%s", why));
+}
+
 static enum err
 put_in_parts(const struct s3 *s, const char *name, int fd, uint64_t size, char etag[ETAG_BYTES])
 {
-    char id[3 * UPLOAD_ID_BYTES], query[3 * UPLOAD_ID_BYTES + 64], why[ERR_TEXT_MAX];
     struct buf xml = buf_make((size_t)S3_PARTS_MAX * PART_XML_BYTES);
-    struct exchange *x = NULL;
-    enum err e;
+    char *id = calloc(3, UPLOAD_ID_BYTES);
+    enum err e = id == NULL ? fail(ERR_NOMEM, "no memory for an upload") : begin_parts(s, name, id);
 
-    if ((e = begin_parts(s, name, id)) != OK)
-        return e;
-    if ((e = put_all_parts(s, name, id, fd, size, &xml)) == OK)
-        e = end_parts(s, name, id, buf_str(&xml), etag);
-    buf_free(&xml);
-    if (e != OK) { /* what is there of it would cost for ever */
-        (void)snprintf(why, sizeof(why), "%s", err_text());
-        (void)snprintf(query, sizeof(query), "uploadId=%s", id);
-        err_ignore(ask(s, "DELETE", name, query, STR(""), &x));
-        exchange_free(x);
-        e = fail(e, "%s", why);
+    if (e == OK) {
+        if ((e = put_all_parts(s, name, id, fd, size, &xml)) == OK)
+            e = end_parts(s, name, id, buf_str(&xml), etag);
+        if (e != OK)
+            abandon_parts(s, name, id);
     }
+    buf_free(&xml);
+    free(id);
     return e;
 }
 
