@@ -127,6 +127,15 @@ def test_a_prepared_statement_is_asked_when_it_is_prepared_and_when_it_runs(conn
     assert is_asked_for(connection, "EXECUTE p")
 
 
+def test_each_record_has_the_purpose_of_its_command(gateway, connection):
+    run(connection, "SELECT 'recorded 1'")
+    run(connection, "SET bulkhead.purpose = 'of the session'")
+    run(connection, "SELECT 'recorded 2'")
+    run(connection, "/* purpose: of its own */ SELECT 'recorded 3'")
+    records = gateway.records(count=3, type="command_intent", statement="SELECT 'recorded ")
+    assert [r.get("purpose") for r in records] == [None, "of the session", "of its own"]
+
+
 # --- how long it holds -----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("forget", ["RESET bulkhead.purpose", "SET bulkhead.purpose TO DEFAULT",
