@@ -19,7 +19,7 @@
 
 enum {
     SECOND_US = 1000000,
-    SCAN_FILES_MAX = 256,   /* that are looked into in one round; the others have their turn later */
+    SCAN_FILES_MAX = 256, /* that are looked into in one round; the others have their turn later */
     KNOWN_MAX = 1 << 20,
     UPLOADS_PER_ROUND = 4,
     DELETIONS_PER_ROUND = 64,
@@ -47,7 +47,8 @@ struct recordings {
     atomic_bool stop;
 };
 
-/* --- opening --------------------------------------------------------------------------------------- */
+/* --- opening
+ * --------------------------------------------------------------------------------------- */
 
 static enum err
 load_key(struct recordings *r)
@@ -157,7 +158,8 @@ recordings_can_read(const struct recordings *r)
     return r->key != NULL;
 }
 
-/* --- on a thread ------------------------------------------------------------------------------------ */
+/* --- on a thread
+ * ------------------------------------------------------------------------------------ */
 
 /* What a thread does, and how it ended: the text of its error would stay on the thread. */
 struct task {
@@ -184,7 +186,8 @@ run(fiber_fn *fn, struct task *t)
     return t->e == OK ? OK : fail(t->e, "%s", t->why);
 }
 
-/* --- the directory ---------------------------------------------------------------------------------- */
+/* --- the directory
+ * ---------------------------------------------------------------------------------- */
 
 struct found {
     char name[RECORDING_NAME_BYTES];
@@ -225,8 +228,8 @@ look_into(struct recordings *r, struct found *f)
     return e;
 }
 
-/* Whether its row may have to change. Only reads the table, which nobody changes meanwhile: the fiber
- * that does waits for this thread. */
+/* Whether its row may have to change. Only reads the table, which nobody changes meanwhile: the
+ * fiber that does waits for this thread. */
 static bool
 is_news(const struct scan *s, const char *name)
 {
@@ -235,9 +238,8 @@ is_news(const struct scan *s, const char *name)
 
     if (known == NULL)
         return true;
-    return !known->settled ||
-           (fstatat(s->r->directory_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            (uint64_t)st.st_size != known->bytes);
+    return !known->settled || (fstatat(s->r->directory_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                               (uint64_t)st.st_size != known->bytes);
 }
 
 static void
@@ -351,15 +353,15 @@ static enum err
 index_file(struct recordings *r, const struct found *f, int64_t now_us, struct arena *arena)
 {
     struct recording row = {0}, new = {
-        .session = f->session,
-        .path = str_from(f->name),
-        .bytes = f->bytes,
-        .chunks = f->sum.chunks,
-        .rows = f->sum.rows,
-        .started_us = f->started_us,
-        .ended_us = ended_at(r, f, now_us),
-        .local = true,
-    };
+                                    .session = f->session,
+                                    .path = str_from(f->name),
+                                    .bytes = f->bytes,
+                                    .chunks = f->sum.chunks,
+                                    .rows = f->sum.rows,
+                                    .started_us = f->started_us,
+                                    .ended_us = ended_at(r, f, now_us),
+                                    .local = true,
+                                };
     enum err e;
 
     if (find_row(r, f->session, f->name, arena, &row) && row.uploaded_us != 0) {
@@ -371,9 +373,8 @@ index_file(struct recordings *r, const struct found *f, int64_t now_us, struct a
                                                    row.uploaded_us, false)
                          : OK;
     }
-    new.retain_until_us = new.ended_us == 0
-                              ? INT64_MAX
-                              : retain_until(r, new.ended_us, f->sum.retention_seconds);
+    new.retain_until_us =
+        new.ended_us == 0 ? INT64_MAX : retain_until(r, new.ended_us, f->sum.retention_seconds);
     if ((e = recordings_put(r->options.db, &new)) == OK)
         remember(r, f->name, f->bytes, new.ended_us != 0);
     return e;
@@ -401,7 +402,8 @@ index_directory(struct recordings *r, int64_t now_us)
     return e;
 }
 
-/* --- uploads ----------------------------------------------------------------------------------------- */
+/* --- uploads
+ * ----------------------------------------------------------------------------------------- */
 
 struct transfer {
     struct task task; /* first */
@@ -482,7 +484,8 @@ upload_ended(struct recordings *r)
     return e;
 }
 
-/* --- the end of retention ------------------------------------------------------------------------------ */
+/* --- the end of retention
+ * ------------------------------------------------------------------------------ */
 
 static void
 delete_object(void *arg)
@@ -500,8 +503,8 @@ is_here(const struct recordings *r, const char *name)
     return fstatat(r->directory_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* [waits] Said in the ledger, then taken from the index, which refuses under a legal hold; only then
- * is it gone. An object that cannot be deleted now gets its row back. */
+/* [waits] Said in the ledger, then taken from the index, which refuses under a legal hold; only
+ * then is it gone. An object that cannot be deleted now gets its row back. */
 static enum err
 delete_one(struct recordings *r, const struct recording *row)
 {
@@ -566,7 +569,8 @@ recordings_stop(struct recordings *r)
         atomic_store(&r->stop, true);
 }
 
-/* --- questions ------------------------------------------------------------------------------------------- */
+/* --- questions
+ * ------------------------------------------------------------------------------------------- */
 
 /* The index is behind by a round: what is there of an open session is looked at. */
 static enum err
@@ -633,7 +637,9 @@ recordings_hold(struct recordings *r, uint64_t session, bool on)
     return recordings_set_legal_hold(r->options.db, session, on);
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------ */
+/* --- reading
+ * ------------------------------------------------------------------------------------------------
+ */
 
 struct reading {
     struct task task; /* first */
@@ -653,7 +659,8 @@ fetch(struct recordings *r, const char *name, int *fd)
     enum err e;
 
     if (!r->has_s3)
-        return fail(ERR_UNAVAILABLE, "%s was moved to an object store that is not configured", name);
+        return fail(ERR_UNAVAILABLE, "%s was moved to an object store that is not configured",
+                    name);
     *fd = openat(r->directory_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (*fd < 0)
         return fail_errno(ERR_UNAVAILABLE, "no room for %s", name);
@@ -756,7 +763,8 @@ read_recording(void *arg)
     task_end(&g->task, e);
 }
 
-/* The names of the session's files, from the index and, where that is behind, from the directory. */
+/* The names of the session's files, from the index and, where that is behind, from the directory.
+ */
 static enum err
 name_files(struct reading *g)
 {

@@ -43,8 +43,8 @@ prepare_curl(void)
 static bool
 is_plain(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '-' || c == '_' || c == '.' || c == '~';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.' || c == '~';
 }
 
 static void
@@ -295,7 +295,8 @@ ask(const struct s3 *s, const char *method, const char *name, const char *query,
     return OK;
 }
 
-/* --- putting -------------------------------------------------------------------------------------- */
+/* --- putting
+ * -------------------------------------------------------------------------------------- */
 
 struct mapping {
     void *start;
@@ -497,7 +498,8 @@ s3_put(const struct s3 *s, const char *name, int fd, uint64_t size)
     return e == OK ? confirm(s, name, size, etag) : e;
 }
 
-/* --- the rest ------------------------------------------------------------------------------------- */
+/* --- the rest
+ * ------------------------------------------------------------------------------------- */
 
 enum err
 s3_get(const struct s3 *s, const char *name, int fd)

@@ -28,7 +28,8 @@ struct s3 {
 
 /* Stores `size` bytes of the file `fd` under the prefix and `name`, and asks for it again: OK only
  * if the store says that it has an object of that size and with the entity tag that it gave for
- * these bytes. ERR_UNAVAILABLE (no connection, or the store refuses: err_text() says how); ERR_IO. */
+ * these bytes. ERR_UNAVAILABLE (no connection, or the store refuses: err_text() says how); ERR_IO.
+ */
 enum err s3_put(const struct s3 *s, const char *name, int fd, uint64_t size);
 
 /* Writes the object to `fd`, which is empty. ERR_NOT_FOUND, ERR_UNAVAILABLE, ERR_IO. */
