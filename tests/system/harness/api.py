@@ -57,7 +57,8 @@ def check(method, path, answer):
     if kind.endswith("json") and "schema" in content[kind]:
         validator = jsonschema.Draft202012Validator(
             {**content[kind]["schema"], "components": document()["components"]})
-        problem = jsonschema.exceptions.best_match(validator.iter_errors(answer.json()))
+        body = answer.text if kind == "application/x-ndjson" else answer.json()
+        problem = jsonschema.exceptions.best_match(validator.iter_errors(body))
         assert problem is None, \
             f"{method} {path}: {problem.json_path}: {problem.message}\n{answer.text[:2000]}"
 
