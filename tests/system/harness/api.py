@@ -5,6 +5,7 @@ import re
 
 import jsonschema
 import requests
+import requests.adapters
 
 from . import machine
 
@@ -61,14 +62,28 @@ def check(method, path, answer):
             f"{method} {path}: {problem.json_path}: {problem.message}\n{answer.text[:2000]}"
 
 
-class Api:
-    """One client; `token` goes as a bearer token, unless a cookie is used."""
+class _From(requests.adapters.HTTPAdapter):
+    """Connects from an address of this machine: rates count for an address."""
 
-    def __init__(self, gateway, token=None):
+    def __init__(self, source):
+        self.source = source
+        super().__init__()
+
+    def init_poolmanager(self, *arguments, **options):
+        super().init_poolmanager(*arguments, source_address=(self.source, 0), **options)
+
+
+class Api:
+    """One client; `token` goes as a bearer token, unless a cookie is used. `source`: an address
+    that it connects from (127.…)."""
+
+    def __init__(self, gateway, token=None, source=None):
         self.url = gateway.console_url
         self.session = requests.Session()
         self.session.verify = str(gateway.authority.ca)
         self.session.trust_env = False
+        if source:
+            self.session.mount("https://", _From(source))
         if token:
             self.session.headers["Authorization"] = f"Bearer {token}"
 
@@ -113,3 +128,19 @@ class Api:
                     name = line[6:].strip()
                 elif line.startswith("data:"):
                     data.append(line[5:].lstrip())
+
+
+class Browser(Api):
+    """One that logs in, and then has a cookie and the CSRF token that goes with it."""
+
+    def login(self, token):
+        """By a token, once, as the login link does."""
+        answer = self.raw("POST", "/v1/login", {"token": token})
+        assert answer.status_code == 200, answer.text
+        return self.take_csrf()
+
+    def take_csrf(self):
+        """Every request sends it from now on."""
+        me = self.get("/v1/me")
+        self.session.headers["X-CSRF-Token"] = me["csrf"]
+        return me

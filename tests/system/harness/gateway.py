@@ -237,9 +237,13 @@ class Gateway:
     def sessions(self):
         return [json.loads(line) for line in self.cli("sessions", "--json").stdout.splitlines()]
 
-    def token(self, subject="agent-7", groups=("deploy-agents",), resources=(), ttl="15m"):
-        """A token of the gateway's local issuer."""
+    def token(self, subject="agent-7", groups=("deploy-agents",), resources=(), ttl="15m",
+              actors=()):
+        """A token of the gateway's local issuer; `actors` act for the subject, each for the one
+        before."""
         arguments = ["--subject", subject, "--ttl", ttl]
+        for actor in actors:
+            arguments += ["--actor", actor]
         for group in groups:
             arguments += ["--group", group]
         for name in resources:

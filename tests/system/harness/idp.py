@@ -42,6 +42,19 @@ class IdentityProvider:
         """How often "discovery", "keys" and "tokens" were asked for."""
         return requests.get(f"{self.issuer}/test/counts", timeout=10).json()
 
+    def console(self, url):
+        """Knows the console at this URL as a client; for the gateway's `console.login`."""
+        requests.post(f"{self.issuer}/test/console", params={"redirect": f"{url}/login/callback"},
+                      timeout=10).raise_for_status()
+        return {"issuer": "idp", "client_id": "bulkhead-console",
+                "client_secret": {"env": "CONSOLE_SECRET"}}
+
+    def account(self, subject, groups=(), **claims):
+        """Who logs in from now on, without being asked."""
+        requests.post(f"{self.issuer}/test/account", json={
+            "sub": subject, "groups": list(groups), "name": subject.title(),
+            "email": f"{subject}@example.com", **claims}, timeout=10).raise_for_status()
+
     def configuration(self, name="idp", **changes):
         """For the gateway's `issuers`."""
         return {"name": name, "issuer": self.issuer, "audience": "bulkhead",

@@ -5,6 +5,8 @@
 //   POST /test/rotate?keep=0|1   signs with a new key from now on; keep=1 still publishes the others
 //   GET  /test/counts            how often discovery and the keys were fetched
 //   POST /test/stall?ms=N        answers discovery and keys N ms late (0: at once again)
+//   POST /test/console?redirect=URL  knows the client "bulkhead-console" (authorization code, PKCE)
+//   POST /test/account           JSON {sub, name, email, groups}: who logs in from now on, unasked
 // Prints {"port": N} when it is ready.
 import { createServer } from 'node:http';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
@@ -22,18 +24,55 @@ const resource = 'urn:bulkhead';
 let keys = [newKey()];
 let stallMs = 0;
 let issuer;
+let provider;
 let handle;
+let redirect = null;
+let account = { sub: 'nobody', groups: [] };
+const accounts = new Map();
 
 function newKey() {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   return { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig', alg: 'ES256' };
 }
 
+function consoleClient() {
+  return {
+    client_id: 'bulkhead-console',
+    client_secret: secret,
+    grant_types: ['authorization_code'],
+    redirect_uris: [redirect],
+    response_types: ['code'],
+    id_token_signed_response_alg: 'ES256',
+  };
+}
+
+// Whoever /test/account said, without a page; everything is granted.
+async function interact(request, response) {
+  const { prompt } = await provider.interactionDetails(request, response);
+  accounts.set(account.sub, account);
+  await provider.interactionFinished(
+    request, response, prompt.name === 'login' ? { login: { accountId: account.sub } } : { consent: {} });
+}
+
+async function grantAll(ctx) {
+  const grant = new ctx.oidc.provider.Grant({
+    clientId: ctx.oidc.client.clientId, accountId: ctx.oidc.session.accountId });
+  grant.addOIDCScope('openid profile email');
+  await grant.save();
+  return grant;
+}
+
 function start() {
-  const provider = new Provider(issuer, {
+  provider = new Provider(issuer, {
     jwks: { keys },
     cookies: { keys: [randomUUID()] },
-    clients: Object.keys(groups).map((id) => ({
+    claims: { openid: ['sub', 'groups'], profile: ['name'], email: ['email'] },
+    conformIdTokenClaims: false,
+    findAccount: (_ctx, id) => ({ accountId: id, claims: () => accounts.get(id) }),
+    loadExistingGrant: grantAll,
+    interactions: { url: (_ctx, interaction) => `/test/interaction/${interaction.uid}` },
+    pkce: { required: () => true },
+    clients: [...(redirect ? [consoleClient()] : []), ...Object.keys(groups).map((id) => ({
       client_id: id,
       client_secret: secret,
       grant_types: ['client_credentials'],
@@ -41,13 +80,13 @@ function start() {
       response_types: [],
       token_endpoint_auth_method: 'client_secret_post',
       id_token_signed_response_alg: 'ES256',
-    })),
+    }))],
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
       resourceIndicators: {
         enabled: true,
-        defaultResource: () => resource,
+        defaultResource: (ctx) => (ctx.oidc.client?.clientId in groups ? resource : undefined),
         getResourceServerInfo: () => ({
           scope: '',
           audience,
@@ -76,6 +115,19 @@ const server = createServer((request, response) => {
     stallMs = Number(url.searchParams.get('ms'));
     return answer(response, { stallMs });
   }
+  if (url.pathname === '/test/console') {
+    redirect = url.searchParams.get('redirect');
+    start();
+    return answer(response, { redirect });
+  }
+  if (url.pathname === '/test/account') {
+    let text = '';
+    request.on('data', (piece) => (text += piece));
+    request.on('end', () => answer(response, (account = JSON.parse(text))));
+    return undefined;
+  }
+  if (url.pathname.startsWith('/test/interaction/'))
+    return interact(request, response).catch((error) => response.writeHead(500).end(String(error)));
   if (url.pathname === '/test/rotate') {
     const kept = url.searchParams.get('keep') === '1' ? keys : [];
     keys = [newKey(), ...kept];
