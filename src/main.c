@@ -16,9 +16,15 @@ static const struct {
     {"explain", cli_explain, "say what an identity may do, and which rule says so"},
     {"token", cli_token, "issue and revoke tokens of the local issuer"},
     {"login-link", cli_login_link, "print a link that logs into the console once"},
+    {"approvals", cli_approvals, "what agents wait for: list, show, approve, deny"},
+    {"request", cli_request, "ask for access to a resource for a time"},
+    {"access", cli_access, "list and revoke grants of access"},
     {"audit", cli_audit, "list, show, follow and verify the ledger"},
     {"status", cli_status, "show the state of a running gateway"},
     {"sessions", cli_sessions, "list the sessions of a running gateway"},
+    {"replay", cli_replay, "show a recorded session in the terminal"},
+    {"export", cli_export, "write a recorded session as asciicast, SQL or JSON"},
+    {"recording-key", cli_recording_key, "make the keys of recordings"},
     {"kill", cli_kill, "end a session of a running gateway"},
     {"catalog", cli_catalog, "read the catalog of a target's database, and say what it holds"},
     {"schema", cli_schema, "print the configuration's schema or reference"},
@@ -29,7 +35,7 @@ print_usage(FILE *to)
 {
     fputs("usage: bulkhead COMMAND [OPTION]...\n\n", to);
     for (size_t i = 0; i < sizeof(subcommands) / sizeof(subcommands[0]); i++)
-        fprintf(to, "  %-10s %s\n", subcommands[i].name, subcommands[i].summary);
+        fprintf(to, "  %-13s %s\n", subcommands[i].name, subcommands[i].summary);
     fputs("\n'bulkhead COMMAND --help' describes a command; so does bulkhead(1).\n", to);
 }
 

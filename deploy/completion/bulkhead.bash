@@ -41,7 +41,7 @@ _bulkhead()
         catalog) words='--resource --database --output --config --help' ;;
         sessions) words='--json --config --help' ;;
         schema) words='--json --markdown --help' ;;
-        explain) words='--as --resource --sql --database --search-path --catalog --source --at --issuer
+        explain) words='--as --resource --sql --database --search-path --catalog --purpose --source --at --issuer
             --json --config --help' ;;
         token)
             if [ "$COMP_CWORD" -eq 2 ]; then

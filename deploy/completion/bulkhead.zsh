@@ -43,6 +43,7 @@ _bulkhead() {
         _arguments $config '--as[claims]:file:_files' '--resource[name]:name:' \
             '--sql[statements]:text:' '--database[name]:name:' '--source[address]:address:' \
             '--search-path[schemas]:schemas:' '--catalog[saved]:file:_files' '--at[time]:time:' \
+            '--purpose[what for]:text:' \
             '--issuer[name]:name:' '--json[as JSON]' ;;
     kill) _arguments '2:session:_bulkhead_sessions' $config ;;
     catalog) _arguments $config '--resource[name]:name:' '--database[name]:name:' '--output[file]:file:_files' ;;

@@ -13,9 +13,15 @@ int cli_explain(int argc, char **argv);
 int cli_schema(int argc, char **argv);
 int cli_token(int argc, char **argv);
 int cli_audit(int argc, char **argv);
+int cli_approvals(int argc, char **argv);
+int cli_request(int argc, char **argv);
+int cli_access(int argc, char **argv);
 int cli_login_link(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_sessions(int argc, char **argv);
+int cli_replay(int argc, char **argv);
+int cli_export(int argc, char **argv);
+int cli_recording_key(int argc, char **argv);
 int cli_kill(int argc, char **argv);
 int cli_catalog(int argc, char **argv);
 

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/audit_view.h"
+#include "cli/step_up_view.h"
 #include "config/config.h"
 
 enum { REPORT_BYTES_MAX = 4 << 20, ARENA_BYTES_MAX = 512 << 20 };
@@ -39,6 +41,35 @@ print_summary(const struct config *c, const struct config_report *report)
     putchar('\n');
 }
 
+/* What is not decided by the rules alone: who is asked, and for what. */
+static void
+print_humans(const struct config *c)
+{
+    struct buf text = buf_make(REPORT_BYTES_MAX);
+
+    for (size_t i = 0; i < c->n_policies; i++) {
+        const struct policy_rule *rule = &c->policies[i];
+
+        if (rule->verdict != VERDICT_STEP_UP && rule->verdict != VERDICT_DEFER)
+            continue;
+        buf_reset(&text);
+        buf_put_text(&text, "policy \"");
+        buf_put_str(&text, rule->name);
+        buf_put_text(&text, rule->verdict == VERDICT_DEFER ? "\": needs a purpose"
+                            : rule->on == RULE_ON_CONNECT  ? "\": opening a session needs access "
+                                                             "granted by "
+                                                           : "\": needs the approval of ");
+        if (rule->verdict == VERDICT_STEP_UP) {
+            step_up_put_approvers(&text, &rule->step_up);
+            buf_put_text(&text, ", ");
+            step_up_put_terms(&text, rule);
+        }
+        audit_print_safe(stdout, buf_str(&text), false);
+        putchar('\n');
+    }
+    buf_free(&text);
+}
+
 static int
 check(const char *path)
 {
@@ -51,7 +82,7 @@ check(const char *path)
 
     fwrite(buf_str(&text).ptr, 1, text.len, stdout);
     if (e == OK)
-        print_summary(config, &report);
+        print_summary(config, &report), print_humans(config);
     else if (report.errors == 0)
         fprintf(stderr, "bulkhead: %s: %s\n", path, err_text());
     else

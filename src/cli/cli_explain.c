@@ -14,6 +14,7 @@
 #include "cli/explain_path.h"
 #include "cli/explain_view.h"
 #include "config/config.h"
+#include "command/purpose.h"
 #include "fiber/fiber.h"
 #include "identity/jwt.h"
 #include "identity/local.h"
@@ -39,18 +40,22 @@ static const char usage[] =
     "  --catalog FILE   what names mean there, as bulkhead catalog --output saved it; default: "
     "asks\n"
     "                   the running gateway. Needed where columns are protected\n"
+    "  --purpose TEXT   what the session says it does this for; default: nothing. What the\n"
+    "                   statements say themselves counts first\n"
     "  --source IP      where the client is; default: 127.0.0.1\n"
     "  --at TIME        when, such as 2026-01-31T08:00:00Z; default: now\n"
     "  --issuer NAME    the issuer, as the configuration names it; default: by the claim iss\n"
     "  --config FILE    the configuration; default: $BULKHEAD_CONFIG, /etc/bulkhead/bulkhead.yaml\n"
     "  --json           the answer as JSON\n"
     "\n"
-    "Exit status: 0 it may run (allow, modify), 1 refused, 2 not known: the question could not be\n"
-    "understood, or columns are protected and there is no catalog to judge by.\n";
+    "Exit status: 0 it may run (allow, modify), 1 it may not, or not yet: humans are asked first\n"
+    "(step_up), or a purpose is (defer); 2 not known: the question could not be understood, or\n"
+    "columns are protected and there is no catalog to judge by.\n";
 
 /* What was asked. */
 struct question {
     const char *claims, *resource, *sql, *database, *issuer, *config, *search_path, *catalog;
+    const char *purpose;
     bool json;
     struct in6_addr source;
     int64_t wall_us;
@@ -63,6 +68,7 @@ struct scene {
     const struct config_resource *resource;
     struct principal principal;
     struct str database;
+    const struct policy_rule *connect; /* by which opening a session needs access; NULL: none */
     struct residual *residual;
 };
 
@@ -128,6 +134,7 @@ read_question(int argc, char **argv, struct question *q, bool *done)
         {"config", required_argument, NULL, 'c'},
         {"search-path", required_argument, NULL, 'p'},
         {"catalog", required_argument, NULL, 'g'},
+        {"purpose", required_argument, NULL, 'w'},
         {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},
         {0},
@@ -170,6 +177,9 @@ read_question(int argc, char **argv, struct question *q, bool *done)
         case 'g':
             q->catalog = optarg;
             break;
+        case 'w':
+            q->purpose = optarg;
+            break;
         case 'j':
             q->json = true;
             break;
@@ -182,6 +192,8 @@ read_question(int argc, char **argv, struct question *q, bool *done)
         }
     if (optind < argc || q->claims == NULL || q->resource == NULL)
         return complain("--as and --resource are needed; see bulkhead explain --help");
+    if (q->purpose != NULL && !purpose_is_fit(str_from(q->purpose)))
+        return complain(purpose_unfit);
     if (parse_source(source, &q->source) != OK || (at && parse_time(at, &q->wall_us) != OK))
         return complain(err_text());
     if (q->config == NULL)
@@ -268,6 +280,15 @@ load_config(const char *path, struct scene *scene)
     return e;
 }
 
+static const struct policy_rule *
+find_rule(const struct config *config, struct str name)
+{
+    for (size_t i = 0; i < config->n_policies; i++)
+        if (str_equal(config->policies[i].name, name))
+            return &config->policies[i];
+    return NULL;
+}
+
 static enum err
 specialise(const struct question *q, struct scene *scene)
 {
@@ -283,11 +304,14 @@ specialise(const struct question *q, struct scene *scene)
         .n_labels = scene->resource->n_labels,
         .source = q->source,
     };
+    struct policy_connect connect;
     struct policy *policy;
     enum err e;
 
     if ((e = policy_compile(scene->config->policies, scene->config->n_policies, &policy)) != OK)
         return e;
+    if (policy_connect(policy, &request, q->wall_us, &connect))
+        scene->connect = find_rule(scene->config, connect.rule);
     e = policy_specialise(policy, &request, &scene->residual);
     policy_free(policy);
     return e;
@@ -376,6 +400,10 @@ reason_of(const struct verdict *v)
         return STR("no rule allows this name in every schema; name its schema");
     if (v->rule.len == 0)
         return STR("no rule allows it");
+    if (v->kind == VERDICT_STEP_UP)
+        return STR("humans are asked first, and it runs when they agree");
+    if (v->kind == VERDICT_DEFER)
+        return STR("the session has to say first what this is for");
     if (v->kind == VERDICT_MODIFY)
         return STR("rules allow it, and protected columns in the answer are masked");
     if (v->kind != VERDICT_ALLOW)
@@ -428,6 +456,22 @@ analyze(void *arg)
     a->e = sql_analyze(a->text, a->context, a->arena, &a->facts);
 }
 
+/* What the statements say that they are for; else it stays. */
+static enum err
+find_purpose(const struct analysis *a, struct str *purpose)
+{
+    struct str said;
+    enum err e = sql_commented_purpose(a->text, &said);
+
+    if (e == OK && a->facts.purpose.mistake != NULL)
+        e = fail(ERR_INVALID, "%s", a->facts.purpose.mistake);
+    if (e == OK && said.len == 0)
+        said = a->facts.purpose.value;
+    if (e == OK && said.len > 0)
+        *purpose = said;
+    return e;
+}
+
 /* What the rules say of each demand by itself. */
 static enum err
 decide_alone(const struct scene *scene, struct explanation *x)
@@ -476,6 +520,8 @@ decide(const struct scene *scene, const struct analysis *a, struct explanation *
     }
     residual_decide(scene->residual, &command, &context, &x->verdict);
     verdict_protect(&x->verdict, &command);
+    for (size_t i = 0; i < x->verdict.n_steps; i++)
+        x->steps[i] = find_rule(scene->config, x->verdict.steps[i]->rule);
     x->reason = reason_of(&x->verdict);
     /* Where protection refused, what the rules allow does not help. */
     return explain_outcome(x) == EXPLAIN_REFUSED && !explain_is_by_protection(x)
@@ -544,6 +590,8 @@ explain_sql(const struct question *q, const struct scene *scene, const struct ex
     }
     a.context = x.protection == EXPLAIN_CONSIDERED ? &names.context : NULL;
     fiber_call_deep(analyze, &a);
+    if (a.e == OK && (a.e = find_purpose(&a, &x.purpose)) != OK)
+        sql_lineage_release(a.facts.lineage);
     if (a.e != OK)
         refuse(&x, str_from(err_text()));
     status = a.e == OK && decide(scene, &a, &x) != OK ? complain(err_text()) : print(q, &x);
@@ -561,6 +609,8 @@ answer(const struct question *q, const struct scene *scene)
                             .database = scene->database,
                             .source = q->source,
                             .wall_us = q->wall_us,
+                            .purpose = q->purpose != NULL ? str_from(q->purpose) : STR(""),
+                            .connect = scene->connect,
                             .of_sql = q->sql != NULL};
 
     if (!token_covers(scene) || !residual_allows_anything(scene->residual)) {

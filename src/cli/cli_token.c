@@ -5,6 +5,7 @@
 
 #include "cli/admin_client.h"
 #include "cli/cli.h"
+#include "cli/options.h"
 
 static const char usage[] =
     "usage: bulkhead token issue --subject S [--group G]... [--resource R]... [--ttl 15m]\n"
@@ -46,29 +47,6 @@ add_item(struct buf *list, const char *item)
     buf_put(list, item, strlen(item) + 1);
 }
 
-/* "90s", "15m", "8h", or seconds; false if it is none. */
-static bool
-parse_duration(const char *text, uint64_t *seconds)
-{
-    static const struct {
-        char unit;
-        unsigned factor;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-    struct str digits = str_from(text);
-    unsigned factor = 1;
-
-    for (size_t i = 0; digits.len > 0 && i < sizeof(units) / sizeof(units[0]); i++)
-        if (digits.ptr[digits.len - 1] == units[i].unit) {
-            factor = units[i].factor;
-            digits.len--;
-            break;
-        }
-    if (!str_to_uint(digits, UINT32_MAX / 86400, seconds))
-        return false;
-    *seconds *= factor;
-    return *seconds > 0;
-}
-
 static bool
 parse_options(int argc, char **argv, struct arguments *a)
 {
@@ -98,7 +76,7 @@ parse_options(int argc, char **argv, struct arguments *a)
             a->config = optarg;
         else if (option == 'h')
             a->help = true;
-        else if (option != 't' || !parse_duration(optarg, &a->request.ttl_seconds))
+        else if (option != 't' || !cli_duration(optarg, &a->request.ttl_seconds))
             return false;
     }
     a->request.groups = buf_str(&a->groups);

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/explain_view.h"
+#include "cli/step_up_view.h"
 #include "policy/limits.h"
 
 enum { NAME_BYTES_MAX = 4096 };
@@ -59,7 +60,30 @@ put_scene(struct json *j, const struct explanation *x)
     field_or_null(j, "database", x->database);
     json_field_text(j, "time", at);
     json_field_str(j, "source", buf_str(&source));
+    field_or_null(j, "purpose", x->purpose);
+    json_key(j, "access");
+    if (x->connect != NULL) {
+        json_open(j, '{');
+        step_up_put_json(j, x->connect);
+        json_close(j, '}');
+    } else {
+        json_put_null(j);
+    }
     buf_free(&source);
+}
+
+/* Whom a STEP_UP asks, in order. */
+static void
+put_steps(struct json *j, const struct explanation *x)
+{
+    json_key(j, "approvals");
+    json_open(j, '[');
+    for (size_t i = 0; i < x->verdict.n_steps; i++) {
+        json_open(j, '{');
+        step_up_put_json(j, x->steps[i]);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
 }
 
 static void
@@ -113,11 +137,13 @@ put_verdict(struct json *j, const struct explanation *x)
     json_field_text(j, "verdict", explain_verdict_name(x));
     field_or_null(j, "rule", x->verdict.rule);
     json_field_str(j, "reason", x->reason);
+    put_steps(j, x);
     json_field_text(j, "protection", protections[x->protection]);
     put_refused(j, x);
     field_or_null(j, "sqlstate", l != NULL ? l->sqlstate : STR(""));
     put_list(j, "masked", l != NULL && !denied ? l->masked : STR(""));
     put_limits(j, denied ? &no_limits : &x->verdict.limits);
+    json_field_bool(j, "records_rows", !denied && x->verdict.record.rows);
     field_or_null(j, "allowed", x->allowed);
     json_key(j, "detectors");
     json_open(j, '[');

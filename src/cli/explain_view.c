@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "cli/audit_view.h"
+#include "cli/step_up_view.h"
 #include "policy/limits.h"
 
 enum {
@@ -192,6 +193,54 @@ put_field(FILE *out, const char *name, struct str value)
 
 /* What is asked, and what is decided. */
 
+/* Before a session there is anything of this at all. */
+static void
+put_access(FILE *out, const struct explanation *x)
+{
+    struct buf text = buf_make(TEXT_BYTES_MAX);
+
+    buf_put_text(&text, "opening a session needs access, by rule \"");
+    buf_put_str(&text, x->connect->name);
+    buf_put_text(&text, "\": granted by ");
+    step_up_put_approvers(&text, &x->connect->step_up);
+    buf_put_text(&text, ", ");
+    step_up_put_terms(&text, x->connect);
+    put_field(out, "access:", buf_str(&text));
+    buf_reset(&text);
+    buf_printf(&text, "bulkhead request --resource %.*s --for 1h --reason WHY",
+               STR_ARG(x->resource->name));
+    put_field(out, "ask:", buf_str(&text));
+    buf_free(&text);
+}
+
+/* Whom a STEP_UP asks, in order. */
+static void
+put_steps(FILE *out, const struct explanation *x)
+{
+    struct buf text = buf_make(TEXT_BYTES_MAX);
+
+    for (size_t i = 0; i < x->verdict.n_steps; i++) {
+        buf_reset(&text);
+        buf_put_text(&text, i == 0 ? "by " : "and then by ");
+        step_up_put_approvers(&text, &x->steps[i]->step_up);
+        buf_put_text(&text, ", for rule \"");
+        buf_put_str(&text, x->steps[i]->name);
+        buf_put_text(&text, "\"");
+        put_field(out, i == 0 ? "approval:" : "", buf_str(&text));
+        buf_reset(&text);
+        step_up_put_terms(&text, x->steps[i]);
+        put_field(out, "", buf_str(&text));
+    }
+    buf_free(&text);
+}
+
+static void
+put_record(FILE *out, const struct record_rule *record)
+{
+    if (record->rows)
+        put_field(out, "recorded:", STR("the rows that are delivered, after masking"));
+}
+
 static void
 put_scene(FILE *out, const struct explanation *x)
 {
@@ -215,6 +264,10 @@ put_scene(FILE *out, const struct explanation *x)
         put(out, x->database);
     }
     fprintf(out, "\nwhen:      %s from %.*s\n", at, STR_ARG(buf_str(&source)));
+    if (x->purpose.len > 0)
+        put_field(out, "purpose:", x->purpose);
+    if (x->connect != NULL)
+        put_access(out, x);
     buf_free(&source);
 }
 
@@ -255,14 +308,17 @@ put_verdict(FILE *out, const struct explanation *x)
         put_field(out, "verdict:", str_from(verdict_kind_name(v->kind)));
     put_field(out, "rule:", v->rule.len != 0 ? v->rule : STR("none"));
     put_field(out, "reason:", x->reason);
+    put_steps(out, x);
     if (x->lineage != NULL && x->lineage->sqlstate.len > 0)
         put_field(out, "sqlstate:", x->lineage->sqlstate);
     if (explain_is_by_protection(x) && x->lineage->refused.len > 0)
         put_refused_use(out, x->lineage);
     if (v->kind == VERDICT_MODIFY && x->lineage != NULL)
         put_field(out, "masked:", x->lineage->masked);
-    if (v->kind != VERDICT_DENY)
+    if (v->kind != VERDICT_DENY) {
         put_limits(out, &v->limits);
+        put_record(out, &v->record);
+    }
     if (x->allowed.len > 0)
         put_field(out, "allowed:", x->allowed);
     for (size_t i = 0; x->of_sql && v->kind != VERDICT_DENY && i < x->resource->n_detect; i++) {

@@ -22,11 +22,13 @@ struct explanation {
     struct str database;
     struct in6_addr source;
     int64_t wall_us;
-    struct str purpose; /* empty: none was said */
+    struct str purpose;                /* of the statement; empty: none was said */
+    const struct policy_rule *connect; /* by which opening a session needs access; NULL: none */
 
     bool
         of_sql; /* else what is allowed at all, and of the rest only `verdict` if it is a refusal */
     struct verdict verdict; /* the gate's, as far as protection was considered */
+    const struct policy_rule *steps[VERDICT_STEPS_MAX]; /* those of the verdict, in full */
     struct str reason;
     struct str allowed; /* what rules allow here, for a refusal of theirs */
     enum explain_protection protection;

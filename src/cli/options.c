@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/str.h"
 #include "cli/cli.h"
 
 const char *
@@ -39,4 +40,26 @@ cli_options(int argc, char **argv, const char *usage, int n_words, const char **
         return CLI_USAGE;
     }
     return CLI_GO_ON;
+}
+
+bool
+cli_duration(const char *text, uint64_t *seconds)
+{
+    static const struct {
+        char unit;
+        unsigned factor;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    struct str digits = str_from(text);
+    unsigned factor = 1;
+
+    for (size_t i = 0; digits.len > 0 && i < sizeof(units) / sizeof(units[0]); i++)
+        if (digits.ptr[digits.len - 1] == units[i].unit) {
+            factor = units[i].factor;
+            digits.len--;
+            break;
+        }
+    if (!str_to_uint(digits, UINT32_MAX / 86400, seconds))
+        return false;
+    *seconds *= factor;
+    return *seconds > 0;
 }

@@ -3,6 +3,7 @@
 #define CLI_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum { CLI_GO_ON = -1 };
 
@@ -11,5 +12,8 @@ enum { CLI_GO_ON = -1 };
  * argv[optind]. Returns CLI_GO_ON, or the exit status. */
 int cli_options(int argc, char **argv, const char *usage, int n_words, const char **config,
                 bool *json);
+
+/* Reads a time as 30s, 15m, 2h or 1d. False: it is none. */
+bool cli_duration(const char *text, uint64_t *seconds);
 
 #endif

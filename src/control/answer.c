@@ -210,6 +210,8 @@ add_headers(struct MHD_Response *response, struct reply *r)
          add(response, "Vary", r->etag.len == 0 ? NULL : "Accept-Encoding") &&
          add(response, "WWW-Authenticate", r->challenge) && add(response, "Allow", r->allow) &&
          add(response, "Retry-After", r->retry_seconds == 0 ? NULL : seconds) &&
+         /* Where a refused request ends may be in doubt: what follows is not taken for another. */
+         add(response, "Connection", r->status >= 400 ? "close" : NULL) &&
          add_buf(response, "Location", "", &r->location) &&
          add_buf(response, "Content-Disposition", "attachment; filename=", &r->filename);
     for (size_t i = 0; i < REPLY_COOKIES_MAX; i++)

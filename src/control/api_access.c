@@ -106,7 +106,8 @@ api_access_revoke(struct api_request *q)
     if (e != OK)
         return e;
     if (!own && !q->person->admin)
-        return fail(ERR_DENIED, "the access of others is revoked by an admin (console.roles.admin)");
+        return fail(ERR_DENIED,
+                    "the access of others is revoked by an admin (console.roles.admin)");
     /* The engine writes to the ledger before it revokes. */
     if ((e = access_revoke(q->control->approvals, q->parameters[0], &by, str_trim(reason), q->arena,
                            &grant)) != OK)

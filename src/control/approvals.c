@@ -550,7 +550,9 @@ reopen(struct approvals *a, const struct request *same, struct arena *arena, str
     r->version = same->version + 1;
     if ((e = bind_request(r, arena)) != OK || (e = db_begin(a->db)) != OK)
         return e;
-    if ((e = requests_reopen(a->db, r)) == OK)
+    /* What was said before was said of another expiry, even if it comes to the same moment. */
+    if ((e = requests_reopen(a->db, r)) == OK &&
+        (e = decisions_forget(a->db, r->id, r->binding_hash)) == OK)
         e = approvals_record(a, r, "requested", r->chain.items[r->chain.n - 1],
                              STR("asked for again"));
     if (e != OK)
@@ -638,9 +640,10 @@ begin_wait(struct approvals *a, const struct approvals_ask *ask, const struct re
     return e;
 }
 
-enum err
-approvals_ask(struct approvals *a, const struct approvals_ask *ask, struct arena *arena,
-              struct approvals_pending *out)
+/* `arena` is the engine's own, for a request is large. */
+static enum err
+ask_in(struct approvals *a, const struct approvals_ask *ask, struct arena *arena,
+       struct approvals_pending *out)
 {
     const struct policy_rule *rule = NULL;
     struct record intent;
@@ -648,7 +651,6 @@ approvals_ask(struct approvals *a, const struct approvals_ask *ask, struct arena
     uint32_t wait_ms;
     enum err e;
 
-    *out = (struct approvals_pending){.request = STR(""), .by = STR(""), .approvers = STR("")};
     if ((e = check_ask(a, ask, &rule, &intent)) != OK ||
         (e = make_request(a, ask, rule, &intent, arena, &r)) != OK)
         return e;
@@ -660,6 +662,29 @@ approvals_ask(struct approvals *a, const struct approvals_ask *ask, struct arena
         return e;
     approvals_tell_change(a, r.id, REQUEST_PENDING);
     return OK;
+}
+
+enum err
+approvals_ask(struct approvals *a, const struct approvals_ask *ask, struct arena *arena,
+              struct approvals_pending *out)
+{
+    struct arena *own = arena_new(SCRATCH_BYTES);
+    struct approvals_pending found = {.request = STR(""), .by = STR(""), .approvers = STR("")};
+    enum err e = own == NULL ? fail(ERR_NOMEM, "no memory") : ask_in(a, ask, own, &found);
+
+    *out = found;
+    out->request = arena_str(arena, found.request);
+    out->by = arena_str(arena, found.by);
+    out->approvers = arena_str(arena, found.approvers);
+    arena_free(own);
+    if (e == OK &&
+        (out->request.ptr == NULL || out->by.ptr == NULL || out->approvers.ptr == NULL)) {
+        approvals_withdraw(a, ask->session->session, ask->command);
+        e = fail(ERR_NOMEM, "no memory");
+    }
+    if (e != OK)
+        *out = (struct approvals_pending){.request = STR(""), .by = STR(""), .approvers = STR("")};
+    return e;
 }
 
 /* --- not wanting any more ----------------------------------------------------------------------

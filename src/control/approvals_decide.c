@@ -51,7 +51,8 @@ is_own(struct approvals *a, const struct request *r, const struct approver *by, 
     if (e != OK || *out)
         return e;
     *out = (r->email.len > 0 && str_equal_nocase(r->email, by->person.email)) ||
-           (r->token_id.len > 0 && str_equal(r->token_id, by->token_id));
+           (r->token_id.len > 0 && str_equal(r->token_id, by->token_id) &&
+            str_equal(r->issuer, by->person.issuer));
     return OK;
 }
 
@@ -450,7 +451,7 @@ approvals_decide(struct approvals *a, struct str id, const struct approver *by,
                  enum decision_verdict verdict, struct str reason, struct arena *arena,
                  struct request *out)
 {
-    struct act act = {.a = a, .by = by, .verdict = verdict, .arena = arena};
+    struct act act = {.a = a, .by = by, .verdict = verdict};
     enum err e;
 
     if (a->config == NULL)
@@ -459,10 +460,12 @@ approvals_decide(struct approvals *a, struct str id, const struct approver *by,
         return fail(ERR_NOT_FOUND, "there is no such request");
     if (reason.len > REQUEST_REASON_MAX)
         return fail(ERR_INVALID, "a reason has at most %d bytes", REQUEST_REASON_MAX);
-    act.reason = store_clean(arena, str_trim(reason), REQUEST_REASON_MAX);
-    if (act.reason.ptr == NULL)
+    if ((act.arena = arena_new(SCRATCH_BYTES)) == NULL)
         return fail(ERR_NOMEM, "no memory");
-    if ((e = decide(&act, id)) != OK)
+    act.reason = store_clean(act.arena, str_trim(reason), REQUEST_REASON_MAX);
+    e = act.reason.ptr == NULL ? fail(ERR_NOMEM, "no memory") : decide(&act, id);
+    arena_free(act.arena);
+    if (e != OK)
         return e;
     return requests_get(a->db, id, arena, out);
 }

@@ -130,13 +130,15 @@ expire_mark(struct approvals *a, struct pending *p)
 {
     enum err e;
 
-    if (p->waiters != NULL)
-        return OK; /* they end it, in time */
     e = p->to_withdraw
             ? pending_end(a, id_of(p), REQUEST_WITHDRAWN, STR(""),
                           STR("nobody waits for it any more"))
             : pending_end(a, id_of(p), REQUEST_EXPIRED, STR(""), STR("nobody decided in time"));
+    if (e == ERR_NOT_FOUND && p->waiters != NULL)
+        return OK; /* it has ended otherwise: notice_gone() sees how */
     if (e == OK || e == ERR_NOT_FOUND) {
+        if (p->waiters != NULL)
+            pending_answer(a, p, IPC_DECISION_EXPIRED, STR(""), STR("nobody decided in time"));
         pending_forget(a, p);
         return OK;
     }
@@ -155,6 +157,8 @@ look_at_mark(struct approvals *a, const struct request_mark *mark)
     p->seen = a->looks;
     if (changed)
         approvals_tell_change(a, id, REQUEST_PENDING);
+    if (p->waiters != NULL) /* they end by the other clock, unless this one has jumped */
+        return mark->expires_us <= now_us(a) ? expire_mark(a, p) : OK;
     if (p->to_withdraw || p->deadline_ms <= now_ms(a) || mark->expires_us <= now_us(a))
         return expire_mark(a, p);
     return OK;

@@ -14,6 +14,7 @@
 #include "control/holds.h"
 #include "control/live.h"
 #include "control/notify.h"
+#include "control/recordings.h"
 #include "control/search_live.h"
 #include "control/server.h"
 #include "net/tls.h"
@@ -24,6 +25,7 @@ enum {
     CONFIG_ARENA_MAX = 256 << 20,
     PROBLEMS_BYTES_MAX = 4096,
     INDEX_MS = 250,
+    RECORDINGS_MS = 5 * 1000,
     NODE_FILE_BYTES_MAX = 64,
 };
 
@@ -361,6 +363,64 @@ open_server(struct control *c)
     return server_open(c, fd, &c->server);
 }
 
+/* --- recordings ----------------------------------------------------------------------------- */
+
+static enum err
+record_own_act(void *arg, struct str action, struct str detail)
+{
+    return control_record_admin(arg, STR("bulkhead"), action, detail);
+}
+
+static bool
+is_live(void *arg, uint64_t session)
+{
+    return control_session(arg, session) != NULL;
+}
+
+/* A secret as text; empty: there is none. */
+static enum err
+read_secret(const struct config_secret *secret, struct buf *out)
+{
+    enum err e = secret->source == SECRET_NONE ? OK : config_read_secret(secret, out);
+
+    buf_put_u8(out, '\0');
+    return e == OK ? buf_ok(out) : e;
+}
+
+static enum err
+open_recordings(struct control *c)
+{
+    const struct config_recordings *config = &c->config->recordings;
+    struct buf access = buf_make(4096), secret = buf_make(4096);
+    struct recordings_options options = {
+        .config = config, .db = c->db, .record = record_own_act, .is_live = is_live, .arg = c};
+    enum err e;
+
+    if (config->directory.len == 0)
+        return OK;
+    if ((e = read_secret(&config->s3.access_key, &access)) == OK &&
+        (e = read_secret(&config->s3.secret_key, &secret)) == OK) {
+        options.access_key = access.ptr;
+        options.secret_key = secret.ptr;
+        e = recordings_open(&options, &c->recordings);
+    }
+    buf_free_secret(&access);
+    buf_free_secret(&secret);
+    return e;
+}
+
+/* [waits] */
+static void
+sweep_recordings(void *arg)
+{
+    struct control *c = arg;
+
+    do
+        if (recordings_sweep(c->recordings, clock_wall_us()) != OK)
+            log_warning("recordings_not_swept", "error=%s", err_text());
+    while (fiber_sleep_until(clock_monotonic_ms() + RECORDINGS_MS) == ERR_TIMEOUT);
+}
+
 /* Everything that takes files, before they are given up. */
 static enum err
 open_all(struct control *c)
@@ -372,7 +432,8 @@ open_all(struct control *c)
         (e = name_node(c, folder)) != OK || (e = store_open(c->config, &c->db)) != OK ||
         (e = session_index_close_node(c->db, str_from(c->node), clock_wall_us(),
                                       STR("the gateway was restarted"))) != OK ||
-        (e = open_approvals(c)) != OK || (e = notify_new(c->config, c->db, &c->notify)) != OK)
+        (e = open_approvals(c)) != OK || (e = open_recordings(c)) != OK ||
+        (e = notify_new(c->config, c->db, &c->notify)) != OK)
         return e;
     if ((e = open_server(c)) != OK)
         return e;
@@ -387,6 +448,8 @@ start_all(struct control *c)
     if ((e = fiber_start("approvals", tick, c, NULL)) != OK ||
         (e = fiber_start("index", index_sessions, c, NULL)) != OK ||
         (e = notify_start(c->notify)) != OK)
+        return e;
+    if (c->recordings != NULL && (e = fiber_start("recordings", sweep_recordings, c, NULL)) != OK)
         return e;
     c->recent = search_live_recent;
     if ((e = control_listen(c, wake_notify, c)) != OK)
@@ -460,6 +523,7 @@ run(void *arg)
         log_error("control_failed", "reason=%s", err_text());
     /* Who waits is told that it failed; what is pending stays so, and can be denied later. */
     approvals_close(c->approvals);
+    recordings_stop(c->recordings);
     if (c->db != NULL)
         live_index(c);
     db_close(c->db);

@@ -232,10 +232,9 @@ check_frame(const struct incoming *in, struct record *r)
     e = record_read(buf_str(&in->frame), r, &used);
     if (e == ERR_TRUNCATED || (e == OK && used != in->frame.len))
         e = fail(ERR_PROTOCOL, "a held command whose record is not one");
-    if (e == OK &&
-        (r->kind != RECORD_INTENT || r->intent.command != in->command ||
-         r->intent.verdict != VERDICT_STEP_UP ||
-         !str_equal(r->intent.policy_hash, buf_str(&in->policy_hash))))
+    if (e == OK && (r->kind != RECORD_INTENT || r->intent.command != in->command ||
+                    r->intent.verdict != VERDICT_STEP_UP ||
+                    !str_equal(r->intent.policy_hash, buf_str(&in->policy_hash))))
         e = fail(ERR_PROTOCOL, "a held command whose record says something else");
     if (e == OK && (e = record_command(r, arena, &command)) == OK &&
         (e = command_hash(&command, hash)) == OK &&

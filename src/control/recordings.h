@@ -16,15 +16,16 @@
 #include "recording/export.h"
 
 struct recordings;
-struct store;
+struct db;
 
 struct recordings_options {
     const struct config_recordings *config; /* borrowed until recordings_close() */
     const char *access_key, *secret_key;    /* of the object store; may be NULL */
-    struct store *store;
+    struct db *db;
     /* Writes an act of the gateway itself into the ledger and has it synced; anything but OK:
      * do not act. */
     enum err (*record)(void *arg, struct str action, struct str detail);
+    bool (*is_live)(void *arg, uint64_t session); /* NULL: none is */
     void *arg;
 };
 
@@ -32,6 +33,9 @@ struct recordings_options {
  * ERR_NOMEM. */
 enum err recordings_open(const struct recordings_options *options, struct recordings **out);
 void recordings_close(struct recordings *r);
+
+/* What is on a thread is to end soon: before the process does. NULL is allowed. */
+void recordings_stop(struct recordings *r);
 
 /* [waits] One round of the jobs: looks for new and grown files, updates the index, uploads what is
  * complete, deletes what is past its retention and not held. To be called from a fiber every

@@ -106,10 +106,11 @@ enum {
     TEXT(target, 4200)                                                                             \
     TEXT(client, 256)                                                                              \
     TEXT(policy_hash, 64)                                                                          \
-    NUMBER(expires_us) TEXT(chain, 4096) /* list: from the first principal to the acting one */    \
-        TEXT(task, 256)                  /* what for, as the token says; may be empty */           \
-        TEXT(access, 64) /* the grant of access under which it was opened; may be empty */         \
-        TEXT(source, 64) TEXT(protocol, 32) NUMBER(opened_us) TEXT(email, 320)
+    NUMBER(expires_us)                                                                             \
+    TEXT(chain, 4096) /* list: from the first principal to the acting one */                       \
+    TEXT(task, 256)   /* what for, as the token says; may be empty */                              \
+    TEXT(access, 64)  /* the grant of access under which it was opened; may be empty */            \
+    TEXT(source, 64) TEXT(protocol, 32) NUMBER(opened_us) TEXT(email, 320)
 #define IPC_SESSION_REFUSED(NUMBER, TEXT)                                                          \
     NUMBER(session)                                                                                \
     TEXT(resource, 256)                                                                            \

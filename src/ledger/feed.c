@@ -131,6 +131,7 @@ queue_gap(struct feed *l, struct str event)
     json_key(&j, "text");
     buf_printf(&l->cut, "\"%llu events came too fast to be shown live; the recording has them\"",
                (unsigned long long)l->left_out);
+    j.comma = true;
     json_close(&j, '}');
     if (!queue(l, l->left_out_of, buf_str(&l->cut)))
         return false;

@@ -414,6 +414,15 @@ add_statement(struct scribe *s, struct tape *t, const struct record *r)
     return end_event(s, t, &j, false);
 }
 
+static void
+put_ms(struct json *j, const char *key, uint64_t us)
+{
+    json_key(j, key);
+    buf_printf(j->out, "%llu.%03llu", (unsigned long long)(us / 1000),
+               (unsigned long long)(us % 1000));
+    j->comma = true;
+}
+
 static enum err
 add_decision(struct scribe *s, struct tape *t, const struct record *r)
 {
@@ -424,8 +433,7 @@ add_decision(struct scribe *s, struct tape *t, const struct record *r)
     render_optional(&j, "request", r->decision.request);
     render_optional(&j, "by", r->decision.by);
     render_optional(&j, "text", r->decision.text);
-    json_key(&j, "waited_ms");
-    buf_printf(j.out, "%.3f", (double)r->decision.waited_us / 1000);
+    put_ms(&j, "waited_ms", r->decision.waited_us);
     return end_event(s, t, &j, false);
 }
 
@@ -438,8 +446,7 @@ add_outcome(struct scribe *s, struct tape *t, const struct record *r)
     render_count(&j, "command", o->command);
     render_count(&j, "rows", o->rows);
     render_count(&j, "bytes", o->bytes);
-    json_key(&j, "duration_ms");
-    buf_printf(j.out, "%.3f", (double)(o->duration_us > INT64_MAX ? 0 : o->duration_us) / 1000);
+    put_ms(&j, "duration_ms", o->duration_us);
     render_optional(&j, "error", o->error);
     if (o->unknown)
         json_field_bool(&j, "unknown", true);

@@ -14,6 +14,7 @@ struct recording_set {
     const struct recording_key *key;
     struct segment *segments;
     size_t n, at;
+    bool whole;
     enum recording_end end;
 };
 
@@ -86,6 +87,7 @@ recording_set_open(int directory_fd, uint64_t session, const struct recording_ke
     char name[RECORDING_NAME_BYTES];
     int fds[RECORDING_SEGMENTS_MAX];
     size_t n = 0;
+    enum err e;
 
     while (n < RECORDING_SEGMENTS_MAX) {
         recording_name(session, (unsigned)n, name);
@@ -97,7 +99,15 @@ recording_set_open(int directory_fd, uint64_t session, const struct recording_ke
         return errno == ENOENT ? fail(ERR_NOT_FOUND, "session %016llx has no recording here",
                                       (unsigned long long)session)
                                : fail_errno(ERR_IO, "cannot open %s", name);
-    return recording_set_open_files(fds, n, key, out);
+    if ((e = recording_set_open_files(fds, n, key, out)) == OK)
+        (*out)->whole = true;
+    return e;
+}
+
+bool
+recording_set_is_whole(const struct recording_set *s)
+{
+    return s->whole;
 }
 
 const struct recording_header *

@@ -24,6 +24,8 @@ enum err recording_set_open(int directory_fd, uint64_t session, const struct rec
 /* The same of `n` files, taken over whatever happens: the segments in order. */
 enum err recording_set_open_files(const int *fds, size_t n, const struct recording_key *key,
                                   struct recording_set **out);
+/* Whether it was opened as all that a session has, not as single files. */
+bool recording_set_is_whole(const struct recording_set *s);
 void recording_set_close(struct recording_set *s);
 
 /* Of the present segment. */

@@ -493,6 +493,13 @@ read_decision(struct arena *arena, const struct db_row *row, void *out)
 }
 
 enum err
+decisions_forget(struct db *db, struct str request, struct str binding_hash)
+{
+    return db_exec(db, "DELETE FROM decisions WHERE request = $1 AND binding_hash = $2",
+                   DB_PARAMS(db_text(request), db_text(binding_hash)), NULL, NULL, NULL);
+}
+
+enum err
 decisions_of(struct db *db, struct str request, struct arena *arena, struct decision_list *out)
 {
     struct row_list list = {.arena = arena,

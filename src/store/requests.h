@@ -145,6 +145,8 @@ enum err requests_count_pending_of(struct db *db, struct str issuer, struct str 
 
 /* A human's word. ERR_EXISTS: has spoken already on this request as it is bound now. */
 enum err decisions_put(struct db *db, const struct decision *d);
+/* Forgets what was said on this binding. */
+enum err decisions_forget(struct db *db, struct str request, struct str binding_hash);
 /* Oldest first. */
 enum err decisions_of(struct db *db, struct str request, struct arena *arena,
                       struct decision_list *out);

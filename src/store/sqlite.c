@@ -142,8 +142,10 @@ sqlite_exec(struct db *db, const char *sql, bool keep, const struct db_param *pa
     } else {
         (void)sqlite3_finalize(statement);
     }
-    if (e == OK && changed != NULL)
-        *changed = (uint64_t)(sqlite3_total_changes64(s->handle) - before);
+    if (e == OK && changed != NULL) /* without what foreign keys took along */
+        *changed = sqlite3_total_changes64(s->handle) == before
+                       ? 0
+                       : (uint64_t)sqlite3_changes64(s->handle);
     return e;
 }
 
@@ -278,9 +280,13 @@ enum err
 db_open_sqlite(struct str path, struct db **out)
 {
     struct sqlite *s = calloc(1, sizeof(*s));
-    char *name = strndup(path.ptr, path.len);
-    enum err e = s == NULL || name == NULL ? fail(ERR_NOMEM, "no memory") : make_file(name);
+    char *name = calloc(1, path.len + 1);
+    enum err e = s == NULL || name == NULL ? fail(ERR_NOMEM, "no memory") : OK;
 
+    if (e == OK) {
+        memcpy(name, path.ptr, path.len);
+        e = make_file(name);
+    }
     if (e == OK) {
         s->db = (struct db){.ops = &sqlite_ops, .kind = DB_SQLITE};
         if (sqlite3_open_v2(name, &s->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=

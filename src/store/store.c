@@ -165,7 +165,7 @@ store_read_list(struct str text, size_t max, struct arena *arena, struct str_lis
 struct str
 store_clean(struct arena *arena, struct str s, size_t max)
 {
-    char *copy = arena_alloc(arena, s.len + 1);
+    char *copy = arena_alloc(arena, (s.len < max ? s.len : max) + 1);
     size_t at = 0;
 
     if (copy == NULL)

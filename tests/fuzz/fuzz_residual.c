@@ -12,22 +12,43 @@ static const struct demand demands[] = {
     {CLASSES(WRITE) | CLASSES(MASS_WRITE), OBJECT_RELATION, STR_INIT("a"), STR_INIT("b")},
 };
 
+static struct verdict
+decide(const struct residual *r, const struct demand *items, size_t n, bool has_purpose)
+{
+    const struct command command = {.database = STR("sales"), .demands = items, .n_demands = n};
+    const struct decision_context context = {1795435200000000, has_purpose};
+    struct verdict v;
+
+    residual_decide(r, &command, &context, &v);
+    if ((v.kind == VERDICT_STEP_UP) != (v.n_steps > 0) || v.n_steps > VERDICT_STEPS_MAX ||
+        (v.kind == VERDICT_DEFER && has_purpose))
+        __builtin_trap();
+    if (v.n_steps > 0 && !str_equal(v.rule, v.steps[0]->rule))
+        __builtin_trap();
+    return v;
+}
+
+/* A purpose lifts a DEFER and nothing else: what was denied for its demands stays denied, and who
+ * was asked is asked. */
+static void
+decide_both(const struct residual *r, const struct demand *items, size_t n)
+{
+    struct verdict without = decide(r, items, n, false), with = decide(r, items, n, true);
+
+    if (without.kind == VERDICT_STEP_UP && without.n_steps != with.n_steps)
+        __builtin_trap();
+    if (without.kind == VERDICT_DENY && (with.kind == VERDICT_ALLOW || with.kind == VERDICT_MODIFY))
+        __builtin_trap();
+    if (with.kind == VERDICT_ALLOW && !residual_allows_anything(r))
+        __builtin_trap();
+}
+
 static void
 decide_each(const struct residual *r)
 {
-    const struct command all = {.database = STR("sales"),
-                                .demands = demands,
-                                .n_demands = sizeof(demands) / sizeof(*demands)};
-    struct verdict v;
-
-    residual_decide(r, &all, &(struct decision_context){.wall_us = 1795435200000000}, &v);
-    for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++) {
-        struct command command = {.database = STR("sales"), .demands = &demands[i], .n_demands = 1};
-
-        residual_decide(r, &command, &(struct decision_context){.wall_us = 1795435200000000}, &v);
-        if (v.kind == VERDICT_ALLOW && !residual_allows_anything(r))
-            __builtin_trap();
-    }
+    decide_both(r, demands, sizeof(demands) / sizeof(*demands));
+    for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++)
+        decide_both(r, &demands[i], 1);
 }
 
 int

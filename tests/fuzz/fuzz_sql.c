@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "command/purpose.h"
 #include "sql/cache.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -21,18 +22,29 @@ same_demands(const struct demand *a, size_t na, const struct demand *b, size_t n
     return true;
 }
 
+static bool
+same_purpose(const struct sql_purpose *a, const struct sql_purpose *b)
+{
+    return a->change == b->change && str_equal(a->value, b->value) && a->mistake == b->mistake;
+}
+
 static void
 check(struct sql_cache *cache, struct str text)
 {
     struct arena *arena = arena_new((size_t)16 << 20);
     const struct sql_facts *cached;
     struct sql_facts facts;
+    struct str purpose;
     bool exact;
     enum err e = sql_analyze(text, NULL, arena, &facts);
 
     if (sql_cache_facts(cache, text, &cached, &exact) != e)
         abort();
+    if (sql_commented_purpose(text, &purpose) == OK && !purpose_is_fit(purpose))
+        abort();
     if (e == OK) {
+        if (!same_purpose(&facts.purpose, &cached->purpose) || !purpose_is_fit(facts.purpose.value))
+            abort();
         if (facts.n_demands == 0 || cached->n_statements != facts.n_statements ||
             !same_demands(facts.demands, facts.n_demands, cached->demands, cached->n_demands))
             abort();

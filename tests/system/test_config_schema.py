@@ -36,8 +36,9 @@ def test_the_schema_is_valid_itself():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-def test_the_sample_is_accepted():
-    assert is_valid(SAMPLE)
+@pytest.mark.parametrize("name", ["bulkhead.yaml", "approvals.yaml"])
+def test_the_samples_are_accepted(name):
+    assert is_valid((ROOT / "deploy" / name).read_text())
 
 
 def with_resource_key(text):

@@ -46,7 +46,7 @@ put_command(int fd, uint64_t number, enum verdict_kind verdict)
 static int
 make_ledger(void **state)
 {
-    struct ledger_options options = {directory, 400, 0};
+    struct ledger_options options = {.directory = directory, .file_bytes = 400};
     struct ledger *l;
 
     (void)state;

@@ -974,6 +974,23 @@ test_the_sample_is_read_as_it_is_meant(void **state)
 }
 
 static void
+test_the_sample_with_humans_has_no_problems(void **state)
+{
+    char *text = read_whole_file(BULKHEAD_SOURCE_ROOT "/deploy/approvals.yaml");
+    struct parsed *p = parse(str_from(text));
+
+    (void)state;
+    if (p->text.len > 0)
+        fail_msg("%.*s", STR_ARG(buf_str(&p->text)));
+    assert_int_equal(p->err, OK);
+    assert_int_equal(p->config->n_policies, 7);
+    assert_int_equal(p->config->policies[2].step_up.preview, PREVIEW_DRY_RUN);
+    assert_int_equal(p->config->policies[4].on, RULE_ON_CONNECT);
+    end(p);
+    test_free(text);
+}
+
+static void
 test_values_that_have_several_forms(void **state)
 {
     static const char text[] =
@@ -1498,6 +1515,7 @@ main(void)
         cmocka_unit_test(test_defaults_are_safe),
         cmocka_unit_test(test_relative_paths_start_at_the_folder_of_the_file),
         cmocka_unit_test(test_the_sample_is_read_as_it_is_meant),
+        cmocka_unit_test(test_the_sample_with_humans_has_no_problems),
         cmocka_unit_test(test_values_that_have_several_forms),
         cmocka_unit_test(test_protected_columns_become_rules),
         cmocka_unit_test(test_protected_columns_have_a_limit),

@@ -74,7 +74,7 @@ setup(void **state)
     (void)snprintf(f->directory, sizeof(f->directory), "/tmp/ledger_test.XXXXXX");
     if (mkdtemp(f->directory) == NULL)
         return -1;
-    f->options = (struct ledger_options){f->directory, 1 << 20, 0};
+    f->options = (struct ledger_options){.directory = f->directory, .file_bytes = 1 << 20};
     open_ledger(f);
     *state = f;
     return 0;

@@ -27,6 +27,7 @@
 struct stage {
     struct pgsession s;
     struct pgtarget target;
+    struct door door;               /* records nothing */
     struct stream *client, *server; /* the test's ends */
     const char *expected;           /* types of the messages that the server waits for */
     struct buf answer;              /* what it then says */
@@ -98,6 +99,7 @@ stage_fiber(void *arg)
     CHECK(stream_open(server[0], &t->server) == OK);
     CHECK(stream_open(server[1], &t->target.stream) == OK);
     t->s.target = &t->target;
+    t->s.door = &t->door;
     t->s.up = pglane_make(t->s.client, t->target.stream);
     t->s.down = pglane_make(t->target.stream, t->s.client);
     t->s.segment = 1;

@@ -30,6 +30,15 @@ struct stage {
     struct db *db;
 };
 
+/* OK, or the test fails with the reason. */
+static inline void
+stage_must(enum err e)
+{
+    if (e != OK)
+        print_error("%s\n", err_text());
+    assert_int_equal(e, OK);
+}
+
 static inline void
 stage_pause(void)
 {
@@ -51,7 +60,7 @@ stage_become_postgres(void)
 }
 
 static inline pid_t
-stage_spawn(char *const argv[])
+stage_spawn(const char *const argv[])
 {
     pid_t pid = fork();
 
@@ -63,7 +72,7 @@ stage_spawn(char *const argv[])
 
     if (null < 0 || chdir("/") != 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
         _exit(126);
-    (void)execv(argv[0], argv);
+    (void)execv(argv[0], (char *const *)argv);
     _exit(127);
 }
 
@@ -73,8 +82,12 @@ stage_sql(const char *where, const char *sql)
     PGconn *link = PQconnectdb(where);
     PGresult *result = PQexec(link, sql);
 
-    if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
-        fail_msg("%s: %s", sql, PQerrorMessage(link));
+    bool done = PQresultStatus(result) == PGRES_COMMAND_OK ||
+                PQresultStatus(result) == PGRES_TUPLES_OK;
+
+    if (!done)
+        print_error("%s: %s\n", sql, PQerrorMessage(link));
+    assert_true(done);
     PQclear(result);
     PQfinish(link);
 }
@@ -83,21 +96,21 @@ static inline void
 stage_start_postgres(struct stage *s)
 {
     char data[96], ping[160];
-    char *const initdb[] = {
+    const char *const initdb[] = {
         STAGE_BIN "initdb", "--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8",
         "--locale",         "C.UTF-8",   "-D", data,    NULL};
-    char *const server[] = {STAGE_BIN "postgres",
-                            "-D",
-                            data,
-                            "-k",
-                            s->folder,
-                            "-c",
-                            "listen_addresses=",
-                            "-c",
-                            "fsync=off",
-                            "-c",
-                            "shared_buffers=16MB",
-                            NULL};
+    const char *const server[] = {STAGE_BIN "postgres",
+                                  "-D",
+                                  data,
+                                  "-k",
+                                  s->folder,
+                                  "-c",
+                                  "listen_addresses=",
+                                  "-c",
+                                  "fsync=off",
+                                  "-c",
+                                  "shared_buffers=16MB",
+                                  NULL};
     int64_t deadline_ms = clock_monotonic_ms() + 60000;
     int status;
 
@@ -136,8 +149,7 @@ stage_connect_to(struct stage *s, const char *where)
                      ? db_open_sqlite(str_from(where), &db)
                      : db_open_postgresql(str_from(where), (struct str){"", 0}, &db);
 
-    if (e != OK)
-        fail_msg("%s", err_text());
+    stage_must(e);
     return db;
 }
 
@@ -167,15 +179,14 @@ stage_fresh(struct stage *s)
                        s->n);
     }
     s->db = stage_connect(s);
-    if (migrations_run(s->db) != OK)
-        fail_msg("%s", err_text());
+    stage_must(migrations_run(s->db));
     return s->db;
 }
 
 static inline void
 stage_end(struct stage *s)
 {
-    char *const rm[] = {"/bin/rm", "-rf", s->folder, NULL};
+    const char *const rm[] = {"/bin/rm", "-rf", s->folder, NULL};
     int status;
 
     db_close(s->db);
@@ -184,7 +195,7 @@ stage_end(struct stage *s)
         (void)waitpid(s->server, &status, 0);
     }
     if (fork() == 0) {
-        (void)execv(rm[0], rm);
+        (void)execv(rm[0], (char *const *)rm);
         _exit(127);
     }
     (void)wait(&status);

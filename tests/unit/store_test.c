@@ -9,8 +9,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "store_stage.h"
 #undef fail /* ours is meant */
+
+#include "store_stage.h"
 
 #include "store/grants.h"
 #include "store/logins.h"
@@ -47,13 +48,6 @@ assert_str(struct str s, struct str other)
         assert_memory_equal(s.ptr, other.ptr, s.len);
 }
 
-static void
-assert_ok(enum err e)
-{
-    if (e != OK)
-        fail_msg("%s", err_text());
-}
-
 /* --- the interface -----------------------------------------------------------------------------
  */
 
@@ -63,8 +57,8 @@ test_migrating_again_changes_nothing(void **state)
     struct db *other = stage_connect(&stage);
 
     (void)state;
-    assert_ok(migrations_run(stage.db));
-    assert_ok(migrations_run(other));
+    stage_must(migrations_run(stage.db));
+    stage_must(migrations_run(other));
     db_close(other);
 }
 
@@ -72,8 +66,8 @@ static void
 test_a_database_of_a_newer_program_is_refused(void **state)
 {
     (void)state;
-    assert_ok(db_exec(stage.db, "INSERT INTO schema_version (version, at_us) VALUES ($1, $2)",
-                      DB_PARAMS(db_int(migrations_version() + 1), db_int(0)), NULL, NULL, NULL));
+    stage_must(db_exec(stage.db, "INSERT INTO schema_version (version, at_us) VALUES ($1, $2)",
+                       DB_PARAMS(db_int(migrations_version() + 1), db_int(0)), NULL, NULL, NULL));
     assert_int_equal(migrations_run(stage.db), ERR_UNSUPPORTED);
     assert_non_null(strstr(err_text(), "newer"));
 }
@@ -154,13 +148,13 @@ test_what_is_rolled_back_is_not_kept_and_what_is_committed_is(void **state)
     struct db *other = stage_connect(&stage);
 
     (void)state;
-    assert_ok(db_begin(stage.db));
-    assert_ok(one_use_take(stage.db, "probe", STR("x"), 1, 2));
+    stage_must(db_begin(stage.db));
+    stage_must(one_use_take(stage.db, "probe", STR("x"), 1, 2));
     db_rollback(stage.db);
     assert_false(db_in_transaction(stage.db));
-    assert_ok(db_begin(stage.db));
-    assert_ok(one_use_take(stage.db, "probe", STR("x"), 1, 2));
-    assert_ok(db_commit(stage.db));
+    stage_must(db_begin(stage.db));
+    stage_must(one_use_take(stage.db, "probe", STR("x"), 1, 2));
+    stage_must(db_commit(stage.db));
     assert_int_equal(one_use_take(other, "probe", STR("x"), 1, 2), ERR_EXISTS);
     db_close(other);
 }
@@ -181,8 +175,8 @@ test_bad_values_are_refused_alike(void **state)
     assert_int_equal(people_put(stage.db, &p), ERR_LIMIT);
     free(big);
     p.subject = STR("'; DROP TABLE people; --");
-    assert_ok(people_put(stage.db, &p));
-    assert_ok(people_get(stage.db, STR("corp"), p.subject, arena, &p));
+    stage_must(people_put(stage.db, &p));
+    stage_must(people_get(stage.db, STR("corp"), p.subject, arena, &p));
     assert_str(p.subject, STR("'; DROP TABLE people; --"));
 }
 
@@ -250,9 +244,9 @@ test_a_request_is_read_back_as_it_was_put(void **state)
     struct request r = a_request("abcdefghijklmnop"), out;
 
     (void)state;
-    assert_ok(requests_insert(stage.db, &r));
+    stage_must(requests_insert(stage.db, &r));
     assert_int_equal(requests_insert(stage.db, &r), ERR_EXISTS);
-    assert_ok(requests_get(stage.db, r.id, arena, &out));
+    stage_must(requests_get(stage.db, r.id, arena, &out));
     assert_int_equal(out.session, r.session);
     assert_int_equal(out.expires_us, r.expires_us);
     assert_int_equal(out.wait_ms, 600000);
@@ -284,7 +278,7 @@ put_requests(unsigned n)
         id[15] = (char)('a' + i % 26);
         r = a_request(id);
         r.created_us = 1000 + i / 3; /* several at the same time */
-        assert_ok(requests_insert(stage.db, &r));
+        stage_must(requests_insert(stage.db, &r));
     }
 }
 
@@ -298,7 +292,7 @@ test_pages_of_a_list_have_every_request_once(void **state)
     (void)state;
     put_requests(40);
     do {
-        assert_ok(requests_list(stage.db, &filter, arena, &list));
+        stage_must(requests_list(stage.db, &filter, arena, &list));
         assert_true(list.n <= 7);
         for (size_t i = 0; i < list.n; i++) {
             if (filter.before_us != 0)
@@ -321,16 +315,16 @@ test_states_filter_lists(void **state)
 
     (void)state;
     put_requests(3);
-    assert_ok(
+    stage_must(
         requests_end(stage.db, STR("aaaaaaaaaaaaaaab"), REQUEST_DENIED, 5, STR("bob"), STR("no")));
-    assert_ok(requests_list(stage.db, &filter, arena, &list));
+    stage_must(requests_list(stage.db, &filter, arena, &list));
     assert_int_equal(list.n, 2);
     filter.state = REQUESTS_DECIDED;
-    assert_ok(requests_list(stage.db, &filter, arena, &list));
+    stage_must(requests_list(stage.db, &filter, arena, &list));
     assert_int_equal(list.n, 1);
     assert_str(list.items[0].decided_by, STR("bob"));
     filter.subject = STR("nobody");
-    assert_ok(requests_list(stage.db, &filter, arena, &list));
+    stage_must(requests_list(stage.db, &filter, arena, &list));
     assert_int_equal(list.n, 0);
 }
 
@@ -341,12 +335,12 @@ test_a_request_ends_once(void **state)
 
     (void)state;
     put_requests(1);
-    assert_ok(
+    stage_must(
         requests_end(stage.db, STR("aaaaaaaaaaaaaaaa"), REQUEST_EXPIRED, 5, STR(""), STR("")));
     assert_int_equal(
         requests_end(stage.db, STR("aaaaaaaaaaaaaaaa"), REQUEST_APPROVED, 6, STR("eve"), STR("")),
         ERR_NOT_FOUND);
-    assert_ok(requests_get(stage.db, STR("aaaaaaaaaaaaaaaa"), arena, &out));
+    stage_must(requests_get(stage.db, STR("aaaaaaaaaaaaaaaa"), arena, &out));
     assert_int_equal(out.state, REQUEST_EXPIRED);
 }
 
@@ -404,20 +398,20 @@ test_ended_ones_are_found_and_reopened_for_a_while(void **state)
     struct request r = a_request("abcdefghijklmnop"), out;
 
     (void)state;
-    assert_ok(requests_insert(stage.db, &r));
-    assert_ok(requests_find_same(stage.db, STR("s0"), 0, arena, &out));
+    stage_must(requests_insert(stage.db, &r));
+    stage_must(requests_find_same(stage.db, STR("s0"), 0, arena, &out));
     assert_int_equal(requests_find_same(stage.db, STR("s1"), 0, arena, &out), ERR_NOT_FOUND);
-    assert_ok(requests_end(stage.db, r.id, REQUEST_WITHDRAWN, 5000, STR("alice"), STR("")));
+    stage_must(requests_end(stage.db, r.id, REQUEST_WITHDRAWN, 5000, STR("alice"), STR("")));
     assert_int_equal(requests_find_same(stage.db, STR("s0"), 5001, arena, &out), ERR_NOT_FOUND);
-    assert_ok(requests_find_same(stage.db, STR("s0"), 5000, arena, &out));
+    stage_must(requests_find_same(stage.db, STR("s0"), 5000, arena, &out));
     r.binding_hash = STR("b1");
     r.opened_us = 6000;
-    assert_ok(requests_reopen(stage.db, &r));
-    assert_ok(requests_get(stage.db, r.id, arena, &out));
+    stage_must(requests_reopen(stage.db, &r));
+    stage_must(requests_get(stage.db, r.id, arena, &out));
     assert_int_equal(out.state, REQUEST_PENDING);
     assert_str(out.binding_hash, STR("b1"));
     assert_str(out.decided_by, STR(""));
-    assert_ok(requests_end(stage.db, r.id, REQUEST_DENIED, 7000, STR("bob"), STR("")));
+    stage_must(requests_end(stage.db, r.id, REQUEST_DENIED, 7000, STR("bob"), STR("")));
     assert_int_equal(requests_reopen(stage.db, &r), ERR_NOT_FOUND);
     assert_int_equal(requests_find_same(stage.db, STR("s0"), 0, arena, &out), ERR_NOT_FOUND);
 }
@@ -439,14 +433,14 @@ test_one_person_decides_once_for_each_binding(void **state)
     struct decision_list list;
 
     (void)state;
-    assert_ok(requests_insert(stage.db, &r));
-    assert_ok(decisions_put(stage.db, &d));
+    stage_must(requests_insert(stage.db, &r));
+    stage_must(decisions_put(stage.db, &d));
     assert_int_equal(decisions_put(stage.db, &d), ERR_EXISTS);
     d.binding_hash = STR("b1");
-    assert_ok(decisions_put(stage.db, &d));
+    stage_must(decisions_put(stage.db, &d));
     d.subject = STR("carol");
-    assert_ok(decisions_put(stage.db, &d));
-    assert_ok(decisions_of(stage.db, r.id, arena, &list));
+    stage_must(decisions_put(stage.db, &d));
+    stage_must(decisions_of(stage.db, r.id, arena, &list));
     assert_int_equal(list.n, 2);
     assert_str(list.items[0].binding_hash, STR("b1"));
     d.request = STR("zzzzzzzzzzzzzzzz"); /* no such request */
@@ -469,14 +463,14 @@ test_old_requests_go_with_their_decisions(void **state)
 
     (void)state;
     put_requests(3);
-    assert_ok(decisions_put(stage.db, &d));
-    assert_ok(
+    stage_must(decisions_put(stage.db, &d));
+    stage_must(
         requests_end(stage.db, STR("aaaaaaaaaaaaaaaa"), REQUEST_DENIED, 50, STR(""), STR("")));
-    assert_ok(requests_prune(stage.db, 50, 10, &removed));
+    stage_must(requests_prune(stage.db, 50, 10, &removed));
     assert_int_equal(removed, 0);
-    assert_ok(requests_prune(stage.db, 51, 10, &removed));
+    stage_must(requests_prune(stage.db, 51, 10, &removed));
     assert_int_equal(removed, 1);
-    assert_ok(decisions_of(stage.db, d.request, arena, &list));
+    stage_must(decisions_of(stage.db, d.request, arena, &list));
     assert_int_equal(list.n, 0);
 }
 
@@ -505,28 +499,28 @@ test_grants_serve_until_they_expire_or_are_revoked(void **state)
     struct grant out;
 
     (void)state;
-    assert_ok(grants_insert(stage.db, &g));
-    assert_ok(grants_find(stage.db, STR("k"), 199, arena, &out));
+    stage_must(grants_insert(stage.db, &g));
+    stage_must(grants_find(stage.db, STR("k"), 199, arena, &out));
     assert_int_equal(out.chain.n, 3);
     assert_int_equal(grants_find(stage.db, STR("k"), 200, arena, &out), ERR_NOT_FOUND);
     assert_int_equal(grants_find(stage.db, STR("k"), 99, arena, &out), ERR_NOT_FOUND);
-    assert_ok(grants_of_access(stage.db, STR("corp"), STR("alice"), STR("db"), STR("jit"), 150,
-                               arena, &list));
+    stage_must(grants_of_access(stage.db, STR("corp"), STR("alice"), STR("db"), STR("jit"), 150,
+                                arena, &list));
     assert_int_equal(list.n, 1);
-    assert_ok(grants_of_access(stage.db, STR("other"), STR("alice"), STR("db"), STR("jit"), 150,
-                               arena, &list));
+    stage_must(grants_of_access(stage.db, STR("other"), STR("alice"), STR("db"), STR("jit"), 150,
+                                arena, &list));
     assert_int_equal(list.n, 0);
-    assert_ok(grants_list(stage.db, &filter, arena, &list));
+    stage_must(grants_list(stage.db, &filter, arena, &list));
     assert_int_equal(list.n, 1);
-    assert_ok(grants_revoke(stage.db, g.id, 160, STR("bob"), STR("done")));
+    stage_must(grants_revoke(stage.db, g.id, 160, STR("bob"), STR("done")));
     assert_int_equal(grants_revoke(stage.db, g.id, 161, STR("bob"), STR("done")), ERR_NOT_FOUND);
     assert_int_equal(grants_find(stage.db, STR("k"), 170, arena, &out), ERR_NOT_FOUND);
-    assert_ok(grants_revoked(stage.db, 170, arena, &list));
+    stage_must(grants_revoked(stage.db, 170, arena, &list));
     assert_int_equal(list.n, 1);
-    assert_ok(grants_list(stage.db, &filter, arena, &list));
+    stage_must(grants_list(stage.db, &filter, arena, &list));
     assert_int_equal(list.n, 0);
     filter.live = false;
-    assert_ok(grants_list(stage.db, &filter, arena, &list));
+    stage_must(grants_list(stage.db, &filter, arena, &list));
     assert_int_equal(list.n, 1);
 }
 
@@ -551,20 +545,20 @@ test_logins_end_and_the_oldest_gives_way(void **state)
         (void)snprintf(hash, sizeof(hash), "h%d", i);
         l.cookie_hash = str_from(hash);
         l.created_us = i;
-        assert_ok(logins_insert(stage.db, &l));
+        stage_must(logins_insert(stage.db, &l));
     }
     assert_int_equal(logins_get(stage.db, STR("h0"), 5, arena, &out), ERR_NOT_FOUND);
-    assert_ok(logins_get(stage.db, STR("h1"), 5, arena, &out));
+    stage_must(logins_get(stage.db, STR("h1"), 5, arena, &out));
     assert_int_equal(out.person.groups.n, 2);
     assert_str(out.person.email, STR("Bob@Example.com"));
     assert_int_equal(logins_get(stage.db, STR("h1"), 1000, arena, &out), ERR_NOT_FOUND);
-    assert_ok(logins_delete(stage.db, STR("h1")));
+    stage_must(logins_delete(stage.db, STR("h1")));
     assert_int_equal(logins_get(stage.db, STR("h1"), 5, arena, &out), ERR_NOT_FOUND);
-    assert_ok(people_subject_has_email(stage.db, STR("bob"), STR("bob@example.COM"), &has));
+    stage_must(people_subject_has_email(stage.db, STR("bob"), STR("bob@example.COM"), &has));
     assert_true(has);
-    assert_ok(people_subject_has_email(stage.db, STR("eve"), STR("bob@example.com"), &has));
+    stage_must(people_subject_has_email(stage.db, STR("eve"), STR("bob@example.com"), &has));
     assert_false(has);
-    assert_ok(logins_delete_person(stage.db, STR("corp"), STR("bob")));
+    stage_must(logins_delete_person(stage.db, STR("corp"), STR("bob")));
     assert_int_equal(logins_get(stage.db, STR("h2"), 5, arena, &out), ERR_NOT_FOUND);
 }
 
@@ -576,29 +570,29 @@ test_a_notification_is_sent_by_one_and_never_lost(void **state)
     int64_t next;
 
     (void)state;
-    assert_ok(outbox_put(stage.db, STR("ops"), "approval", STR("r"), STR("{}"), 100));
-    assert_ok(outbox_put(stage.db, STR("ops"), "approval", STR("r"), STR("{}"), 101));
-    assert_ok(outbox_next(stage.db, &next));
+    stage_must(outbox_put(stage.db, STR("ops"), "approval", STR("r"), STR("{}"), 100));
+    stage_must(outbox_put(stage.db, STR("ops"), "approval", STR("r"), STR("{}"), 101));
+    stage_must(outbox_next(stage.db, &next));
     assert_int_equal(next, 100);
-    assert_ok(outbox_claim(stage.db, 100, 50, 10, arena, &mine));
+    stage_must(outbox_claim(stage.db, 100, 50, 10, arena, &mine));
     assert_int_equal(mine.n, 1);
     assert_int_equal(mine.items[0].attempts, 1);
-    assert_ok(outbox_claim(other, 149, 50, 10, arena, &theirs));
+    stage_must(outbox_claim(other, 149, 50, 10, arena, &theirs));
     assert_int_equal(theirs.n, 0);
-    assert_ok(outbox_claim(other, 150, 50, 10, arena, &theirs)); /* the first has died */
+    stage_must(outbox_claim(other, 150, 50, 10, arena, &theirs)); /* the first has died */
     assert_int_equal(theirs.n, 1);
     assert_int_equal(outbox_done(stage.db, mine.items[0].id, mine.items[0].attempts, 151),
                      ERR_NOT_FOUND);
-    assert_ok(outbox_retry(other, theirs.items[0].id, 2, 300, STR("503")));
-    assert_ok(outbox_claim(other, 299, 50, 10, arena, &theirs));
+    stage_must(outbox_retry(other, theirs.items[0].id, 2, 300, STR("503")));
+    stage_must(outbox_claim(other, 299, 50, 10, arena, &theirs));
     assert_int_equal(theirs.n, 0);
-    assert_ok(outbox_claim(other, 300, 50, 10, arena, &theirs));
+    stage_must(outbox_claim(other, 300, 50, 10, arena, &theirs));
     assert_str(theirs.items[0].error, STR("503"));
-    assert_ok(outbox_done(other, theirs.items[0].id, 3, 301));
-    assert_ok(outbox_next(stage.db, &next));
+    stage_must(outbox_done(other, theirs.items[0].id, 3, 301));
+    stage_must(outbox_next(stage.db, &next));
     assert_int_equal(next, 0);
-    assert_ok(outbox_put(stage.db, STR("ops"), "approval", STR("r"), STR("{}"), 400));
-    assert_ok(outbox_next(stage.db, &next)); /* not again */
+    stage_must(outbox_put(stage.db, STR("ops"), "approval", STR("r"), STR("{}"), 400));
+    stage_must(outbox_next(stage.db, &next)); /* not again */
     assert_int_equal(next, 0);
     db_close(other);
 }
@@ -629,29 +623,29 @@ test_sessions_are_listed_and_searched(void **state)
         s.session = UINT64_MAX - i;
         s.opened_us = (int64_t)i;
         s.access = i == 3 ? STR("grant") : STR("");
-        assert_ok(session_index_put(stage.db, &s));
+        stage_must(session_index_put(stage.db, &s));
     }
-    assert_ok(session_index_close(stage.db, UINT64_MAX - 2, 50, STR("killed")));
-    assert_ok(session_index_count(stage.db, UINT64_MAX - 2, 3, 1, UINT64_MAX));
-    assert_ok(session_index_get(stage.db, UINT64_MAX - 2, arena, &out));
+    stage_must(session_index_close(stage.db, UINT64_MAX - 2, 50, STR("killed")));
+    stage_must(session_index_count(stage.db, UINT64_MAX - 2, 3, 1, UINT64_MAX));
+    stage_must(session_index_get(stage.db, UINT64_MAX - 2, arena, &out));
     assert_str(out.end, STR("killed"));
     assert_int_equal(out.commands, 3);
-    assert_ok(session_index_list(stage.db, &filter, arena, &list));
+    stage_must(session_index_list(stage.db, &filter, arena, &list));
     assert_int_equal(list.n, 4);
     assert_int_equal(list.items[0].session, UINT64_MAX - 5);
     filter.text = STR("ALICE");
-    assert_ok(session_index_list(stage.db, &filter, arena, &list));
+    stage_must(session_index_list(stage.db, &filter, arena, &list));
     assert_int_equal(list.n, 4);
     filter.text = STR("sa_l");
-    assert_ok(session_index_list(stage.db, &filter, arena, &list));
+    stage_must(session_index_list(stage.db, &filter, arena, &list));
     assert_int_equal(list.n, 4);
     filter.text = STR("s__l"); /* no wildcard */
-    assert_ok(session_index_list(stage.db, &filter, arena, &list));
+    stage_must(session_index_list(stage.db, &filter, arena, &list));
     assert_int_equal(list.n, 0);
-    assert_ok(session_index_of_access(stage.db, STR("grant"), arena, &list));
+    stage_must(session_index_of_access(stage.db, STR("grant"), arena, &list));
     assert_int_equal(list.n, 1);
-    assert_ok(session_index_close_node(stage.db, STR("n1"), 60, STR("restart")));
-    assert_ok(session_index_of_access(stage.db, STR("grant"), arena, &list));
+    stage_must(session_index_close_node(stage.db, STR("n1"), 60, STR("restart")));
+    stage_must(session_index_of_access(stage.db, STR("grant"), arena, &list));
     assert_int_equal(list.n, 0);
 }
 
@@ -669,40 +663,40 @@ test_a_legal_hold_keeps_a_recording_and_its_later_files(void **state)
     struct recording_list list;
 
     (void)state;
-    assert_ok(recordings_put(stage.db, &r));
-    assert_ok(recordings_due(stage.db, 10, 5, arena, &list));
+    stage_must(recordings_put(stage.db, &r));
+    stage_must(recordings_due(stage.db, 10, 5, arena, &list));
     assert_int_equal(list.n, 1);
-    assert_ok(recordings_set_legal_hold(stage.db, 5, true));
+    stage_must(recordings_set_legal_hold(stage.db, 5, true));
     assert_int_equal(recordings_set_legal_hold(stage.db, 6, true), ERR_NOT_FOUND);
     r.path = STR("5-2.rec");
-    assert_ok(recordings_put(stage.db, &r));
+    stage_must(recordings_put(stage.db, &r));
     r.bytes = 20;
-    assert_ok(recordings_put(stage.db, &r)); /* again: the hold stays */
-    assert_ok(recordings_due(stage.db, 10, 5, arena, &list));
+    stage_must(recordings_put(stage.db, &r)); /* again: the hold stays */
+    stage_must(recordings_due(stage.db, 10, 5, arena, &list));
     assert_int_equal(list.n, 0);
     assert_int_equal(recordings_delete(stage.db, 5, STR("5.rec")), ERR_DENIED);
-    assert_ok(recordings_of(stage.db, 5, arena, &list));
+    stage_must(recordings_of(stage.db, 5, arena, &list));
     assert_int_equal(list.n, 2);
     assert_true(list.items[0].legal_hold && list.items[1].legal_hold);
-    assert_ok(recordings_to_upload(stage.db, 5, arena, &list));
+    stage_must(recordings_to_upload(stage.db, 5, arena, &list));
     assert_int_equal(list.n, 2);
-    assert_ok(recordings_set_uploaded(stage.db, 5, STR("5.rec"), 99, false));
-    assert_ok(recordings_to_upload(stage.db, 5, arena, &list));
+    stage_must(recordings_set_uploaded(stage.db, 5, STR("5.rec"), 99, false));
+    stage_must(recordings_to_upload(stage.db, 5, arena, &list));
     assert_int_equal(list.n, 1);
-    assert_ok(recordings_set_legal_hold(stage.db, 5, false));
-    assert_ok(recordings_delete(stage.db, 5, STR("5.rec")));
+    stage_must(recordings_set_legal_hold(stage.db, 5, false));
+    stage_must(recordings_delete(stage.db, 5, STR("5.rec")));
 }
 
 static void
 test_what_may_be_used_once_is_used_once(void **state)
 {
     (void)state;
-    assert_ok(one_use_take(stage.db, "login", STR("ticket"), 10, 20));
+    stage_must(one_use_take(stage.db, "login", STR("ticket"), 10, 20));
     assert_int_equal(one_use_take(stage.db, "login", STR("ticket"), 11, 20), ERR_EXISTS);
-    assert_ok(one_use_take(stage.db, "slack", STR("ticket"), 10, 20));
+    stage_must(one_use_take(stage.db, "slack", STR("ticket"), 10, 20));
     assert_int_equal(one_use_take(stage.db, "login", STR("late"), 20, 20), ERR_EXISTS);
-    assert_ok(one_use_prune(stage.db, 21));
-    assert_ok(one_use_take(stage.db, "login", STR("ticket"), 30, 40));
+    stage_must(one_use_prune(stage.db, 21));
+    stage_must(one_use_take(stage.db, "login", STR("ticket"), 30, 40));
 }
 
 static void
@@ -713,8 +707,8 @@ test_ids_and_lists_have_one_form(void **state)
     struct str_list list;
 
     (void)state;
-    assert_ok(store_new_id(a));
-    assert_ok(store_new_id(b));
+    stage_must(store_new_id(a));
+    stage_must(store_new_id(b));
     assert_true(store_is_id(str_from(a)) && strcmp(a, b) != 0);
     assert_false(store_is_id(STR("ABCDEFGHIJKLMNOP")));
     assert_false(store_is_id(STR("abcdefghijklmno1")));
@@ -751,18 +745,18 @@ test_a_broken_connection_is_made_again(void **state)
     (void)state;
     if (stage.kind != DB_POSTGRESQL)
         return;
-    assert_ok(people_put(stage.db, &p));
+    stage_must(people_put(stage.db, &p));
     break_connections();
-    assert_ok(people_get(stage.db, STR("corp"), STR("bob"), arena, &p)); /* a read: repeated */
+    stage_must(people_get(stage.db, STR("corp"), STR("bob"), arena, &p)); /* a read: repeated */
     break_connections();
-    assert_ok(db_begin(stage.db)); /* so is a beginning */
-    assert_ok(people_put(stage.db, &p));
+    stage_must(db_begin(stage.db)); /* so is a beginning */
+    stage_must(people_put(stage.db, &p));
     break_connections();
     p.subject = STR("carol");
     assert_int_equal(people_put(stage.db, &p), ERR_UNAVAILABLE);
     db_rollback(stage.db);
-    assert_ok(db_begin(stage.db));
-    assert_ok(people_put(stage.db, &p));
+    stage_must(db_begin(stage.db));
+    stage_must(people_put(stage.db, &p));
     break_connections();
     assert_int_equal(db_commit(stage.db), ERR_UNAVAILABLE);
     assert_int_equal(people_get(stage.db, STR("corp"), STR("carol"), arena, &p), ERR_NOT_FOUND);
@@ -780,15 +774,15 @@ test_a_server_that_stands_still_does_not_stop_us(void **state)
     if (stage.kind != DB_POSTGRESQL)
         return;
     locker = stage_connect(&stage);
-    assert_ok(people_put(stage.db, &p));
-    assert_ok(db_begin(locker));
-    assert_ok(people_put(locker, &p)); /* holds the row */
+    stage_must(people_put(stage.db, &p));
+    stage_must(db_begin(locker));
+    stage_must(people_put(locker, &p)); /* holds the row */
     began_ms = clock_monotonic_ms();
     assert_int_equal(people_put(stage.db, &p), ERR_TIMEOUT);
     assert_true(clock_monotonic_ms() - began_ms < 5000);
     db_rollback(locker);
     db_close(locker);
-    assert_ok(people_put(stage.db, &p));
+    stage_must(people_put(stage.db, &p));
 }
 
 /* Between us and the server: cuts the line when a commit passes by. */
@@ -898,8 +892,8 @@ cut_a_commit(bool after, enum err expected, enum err there)
         .issuer = STR("corp"), .subject = STR("bob"), .name = STR(""), .email = STR("")};
     struct db *db = start_proxy(&proxy);
 
-    assert_ok(db_begin(db));
-    assert_ok(people_put(db, &p));
+    stage_must(db_begin(db));
+    stage_must(people_put(db, &p));
     proxy.armed = true;
     assert_int_equal(db_commit(db), expected);
     assert_false(proxy.armed);

@@ -63,7 +63,7 @@ send_question(struct pgsession *s, struct str sql, struct pgask *ask)
     enum err e;
 
     ask->apart = pgwait_between_segments(s);
-    if (ask->apart && !has_unnamed(s))
+    if (ask->apart && !ask->one && !has_unnamed(s))
         put_simply(s, ask, sql, &out);
     else
         put_extended(s, ask, sql, &out);
@@ -167,12 +167,12 @@ lay_out(const struct collection *c, struct pgask_rows *out)
     return OK;
 }
 
-enum err
-pgask_for_rows(struct pgsession *s, struct str sql, size_t n_columns, struct arena *arena,
-               struct pgask_rows *out, char sqlstate[PGSQLSTATE_LEN + 1])
+static enum err
+ask_for_rows(struct pgsession *s, struct str sql, bool one, size_t n_columns, struct arena *arena,
+             struct pgask_rows *out, char sqlstate[PGSQLSTATE_LEN + 1])
 {
     struct collection c = {.arena = arena, .n_columns = n_columns, .last = &c.first};
-    struct pgask ask = {.message = collect, .arg = &c};
+    struct pgask ask = {.message = collect, .arg = &c, .one = one};
     enum err e = pgask(s, sql, &ask);
 
     *out = (struct pgask_rows){0};
@@ -182,4 +182,18 @@ pgask_for_rows(struct pgsession *s, struct str sql, size_t n_columns, struct are
         e = c.result == ERR_PROTOCOL ? fail(ERR_PROTOCOL, "an answer with other columns")
                                      : fail(ERR_LIMIT, "an answer that is too large");
     return e == OK ? lay_out(&c, out) : e;
+}
+
+enum err
+pgask_for_rows(struct pgsession *s, struct str sql, size_t n_columns, struct arena *arena,
+               struct pgask_rows *out, char sqlstate[PGSQLSTATE_LEN + 1])
+{
+    return ask_for_rows(s, sql, false, n_columns, arena, out, sqlstate);
+}
+
+enum err
+pgask_for_rows_of_one(struct pgsession *s, struct str sql, size_t n_columns, struct arena *arena,
+                      struct pgask_rows *out, char sqlstate[PGSQLSTATE_LEN + 1])
+{
+    return ask_for_rows(s, sql, true, n_columns, arena, out, sqlstate);
 }

@@ -22,6 +22,7 @@ struct pgask {
      * from the downstream fiber; must not wait. NULL: nobody wants them. */
     void (*message)(void *arg, unsigned char type, struct str body);
     void *arg;
+    bool one; /* the text is not ours: the server refuses more than one statement in it */
 
     /* What became of it. */
     bool failed;   /* with `sqlstate` */
@@ -53,5 +54,10 @@ struct pgask_rows {
  */
 enum err pgask_for_rows(struct pgsession *s, struct str sql, size_t n_columns, struct arena *arena,
                         struct pgask_rows *out, char sqlstate[PGSQLSTATE_LEN + 1]);
+
+/* [waits] The same of a text that is not ours: as pgask.one says. */
+enum err pgask_for_rows_of_one(struct pgsession *s, struct str sql, size_t n_columns,
+                               struct arena *arena, struct pgask_rows *out,
+                               char sqlstate[PGSQLSTATE_LEN + 1]);
 
 #endif

@@ -57,7 +57,8 @@ def check(method, path, answer):
     if kind.endswith("json") and "schema" in content[kind]:
         validator = jsonschema.Draft202012Validator(
             {**content[kind]["schema"], "components": document()["components"]})
-        problem = jsonschema.exceptions.best_match(validator.iter_errors(answer.json()))
+        body = answer.text if kind == "application/x-ndjson" else answer.json()
+        problem = jsonschema.exceptions.best_match(validator.iter_errors(body))
         assert problem is None, \
             f"{method} {path}: {problem.json_path}: {problem.message}\n{answer.text[:2000]}"
 
@@ -115,19 +116,24 @@ class Api:
             answer.text
 
     def events(self, path="/v1/events"):
-        """Server-sent events as (event, data), as long as the caller reads on."""
-        with self.session.get(self.url + path, stream=True, timeout=machine.PATIENCE) as answer:
-            assert answer.status_code == 200, answer.text
-            name, data = "message", []
-            for line in answer.iter_lines(chunk_size=1, decode_unicode=True):
-                if not line:
-                    if data:
-                        yield name, json.loads("\n".join(data))
-                    name, data = "message", []
-                elif line.startswith("event:"):
-                    name = line[6:].strip()
-                elif line.startswith("data:"):
-                    data.append(line[5:].lstrip())
+        """Server-sent events as (event, data), from this call on, as long as the caller reads."""
+        answer = self.session.get(self.url + path, stream=True, timeout=machine.PATIENCE)
+        assert answer.status_code == 200, answer.text
+        return _events_of(answer)
+
+
+def _events_of(answer):
+    with answer:
+        name, data = "message", []
+        for line in answer.iter_lines(chunk_size=1, decode_unicode=True):
+            if not line:
+                if data:
+                    yield name, json.loads("\n".join(data))
+                name, data = "message", []
+            elif line.startswith("event:"):
+                name = line[6:].strip()
+            elif line.startswith("data:"):
+                data.append(line[5:].lstrip())
 
 
 class Browser(Api):

@@ -263,7 +263,8 @@ class Gateway:
     def connect(self, resource="test", token=None, database="app", autocommit=True, **changes):
         """A psycopg2 connection through the gateway."""
         connection = psycopg2.connect(**self.parameters(resource, token, database, **changes))
-        connection.autocommit = autocommit
+        if not connection.async_:
+            connection.autocommit = autocommit
         return connection
 
     def psql(self, *sql, resource="test", token=None, database="app", arguments=(), stdin=None,
