@@ -24,7 +24,7 @@ enum {
     BACKLOG_TURN = 32, /* connections accepted before others run */
     RELAY_BYTES = 16 << 10,
     RUNS_MAX = 32,
-    TICK_MS = 5 * 1000,   /* how late a change of a connection's deadline is noticed */
+    TICK_MS = 50,         /* how late a resumed stream, or a changed deadline, is noticed */
     LINGER_MS = 2 * 1000, /* for the client to see the end before the socket is gone */
     LINGER_BYTES = 1 << 20,
     BUSY_MS = 100,           /* pause when there are no descriptors */
