@@ -15,6 +15,7 @@ enum { STREAM_BLOCK_BYTES = 16 << 10 };
 struct answer_stream {
     struct event_queue *queue;
     struct MHD_Connection *http;
+    struct answer_waker waker;
     bool suspended;
     bool gone;
 };
@@ -28,6 +29,7 @@ wake_stream(void *arg)
         return;
     s->suspended = false;
     MHD_resume_connection(s->http);
+    s->waker.resumed(s->waker.arg);
 }
 
 static ssize_t
@@ -66,7 +68,7 @@ answer_stream_gone(struct answer_stream *s)
 }
 
 static struct MHD_Response *
-stream_response(struct MHD_Connection *http, struct reply *r, bool gone,
+stream_response(struct MHD_Connection *http, struct reply *r, bool gone, struct answer_waker waker,
                 struct answer_stream **stream)
 {
     struct answer_stream *s = calloc(1, sizeof(*s));
@@ -74,7 +76,7 @@ stream_response(struct MHD_Connection *http, struct reply *r, bool gone,
 
     if (s == NULL)
         return NULL;
-    *s = (struct answer_stream){.queue = r->stream, .http = http, .gone = gone};
+    *s = (struct answer_stream){.queue = r->stream, .http = http, .waker = waker, .gone = gone};
     response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, read_stream,
                                                  s, free_stream);
     if (response == NULL) {
@@ -130,12 +132,12 @@ file_response(struct reply *r)
 }
 
 static struct MHD_Response *
-make_response(struct MHD_Connection *http, struct reply *r, bool gone,
+make_response(struct MHD_Connection *http, struct reply *r, bool gone, struct answer_waker waker,
               struct answer_stream **stream)
 {
     *stream = NULL;
     if (r->stream != NULL)
-        return stream_response(http, r, gone, stream);
+        return stream_response(http, r, gone, waker, stream);
     if (r->fd >= 0)
         return file_response(r);
     if (r->asset.ptr != NULL)
@@ -220,9 +222,10 @@ add_headers(struct MHD_Response *response, struct reply *r)
 }
 
 bool
-answer_queue(struct MHD_Connection *http, struct reply *r, bool gone, struct answer_stream **stream)
+answer_queue(struct MHD_Connection *http, struct reply *r, bool gone, struct answer_waker waker,
+             struct answer_stream **stream)
 {
-    struct MHD_Response *response = make_response(http, r, gone, stream);
+    struct MHD_Response *response = make_response(http, r, gone, waker, stream);
     bool ok;
 
     if (response == NULL)

@@ -153,7 +153,9 @@ find_route(struct api_request *q, const struct api_incoming *in)
     enum err e;
 
     if (in->ambiguous)
-        return reply_problem(q->reply, 400, "a header is there twice");
+        return reply_problem(q->reply, 400,
+                             "a header is there twice, or the body's length is said in two "
+                             "ways");
     if ((e = http_target(in->target, &q->path, &query)) != OK)
         return reply_error(q->reply, e);
     e = route_find(in->method, q->path, &q->route, q->parameters, &q->reply->allow);

@@ -11,8 +11,9 @@ struct api_incoming {
     struct str method, target, body;
     struct str authorization, cookie, content_type, csrf, origin, host, user_agent;
     struct str slack_timestamp, slack_signature, if_none_match, accept_encoding;
-    bool ambiguous; /* one of these headers was there twice */
-    bool too_large; /* the body was cut off */
+    struct str length, coding; /* Content-Length, Transfer-Encoding */
+    bool ambiguous;            /* one of these was there twice, or both ways of saying a length */
+    bool too_large;            /* the body was cut off */
     struct str address;
 };
 

@@ -24,7 +24,7 @@ enum {
     BACKLOG_TURN = 32, /* connections accepted before others run */
     RELAY_BYTES = 16 << 10,
     RUNS_MAX = 32,
-    TICK_MS = 50,         /* how late a resumed stream, or a changed deadline, is noticed */
+    TICK_MS = 5 * 1000,   /* how late a change of a connection's deadline is noticed */
     LINGER_MS = 2 * 1000, /* for the client to see the end before the socket is gone */
     LINGER_BYTES = 1 << 20,
     BUSY_MS = 100,           /* pause when there are no descriptors */
@@ -75,8 +75,10 @@ struct server {
     struct rate *rate;
     struct events *events;
     struct watch *watch;
-    struct fiber *accepting, *polling, *beating;
+    struct fiber *accepting, *polling, *beating, *resuming;
     struct fiber_condition changed; /* a connection or a handler ended */
+    struct fiber_condition resumed; /* a stream has something to send; see `resume_due` */
+    bool resume_due;
     bool closing;
 };
 
@@ -132,6 +134,8 @@ static const struct header headers[] = {
     {"X-Slack-Signature", offsetof(struct api_incoming, slack_signature)},
     {"If-None-Match", offsetof(struct api_incoming, if_none_match)},
     {"Accept-Encoding", offsetof(struct api_incoming, accept_encoding)},
+    {"Content-Length", offsetof(struct api_incoming, length)},
+    {"Transfer-Encoding", offsetof(struct api_incoming, coding)},
 };
 
 static enum MHD_Result
@@ -165,34 +169,54 @@ read_headers(struct exchange *x, const char *method)
         if (at->ptr == NULL)
             *at = STR("");
     }
+    /* RFC 9112 §6.3: whoever is before us may have taken the other for the length. */
+    if (in->coding.len > 0 && (in->length.len > 0 || !str_equal_nocase(in->coding, STR("chunked"))))
+        in->ambiguous = true;
     in->address = str_from(x->connection->address);
     x->body.max = api_body_max(in->method, in->target);
 }
 
-/* Without looking at the rest: too much was announced, or the target is too long. */
+/* Without looking at the rest: too much was announced, the target is too long, or it is not sure
+ * where the request ends. */
 static bool
 is_hopeless(struct exchange *x)
 {
-    const char *length = MHD_lookup_connection_value(x->http, MHD_HEADER_KIND, "Content-Length");
+    struct str length = x->incoming.length;
     uint64_t announced = 0;
 
     if (buf_ok(&x->target) != OK)
         err_ignore(reply_problem(&x->reply, 414, "the address is longer than %d bytes",
                                  HTTP_TARGET_BYTES_MAX));
-    else if (length != NULL &&
-             (!str_to_uint(str_from(length), UINT64_MAX, &announced) || announced > x->body.max))
+    else if (x->incoming.ambiguous)
+        err_ignore(reply_problem(&x->reply, 400,
+                                 "a header is there twice, or the body's length is said in two "
+                                 "ways"));
+    else if (length.len > 0 &&
+             (!str_to_uint(length, UINT64_MAX, &announced) || announced > x->body.max))
         err_ignore(reply_problem(&x->reply, 413, "the body is larger than %zu bytes", x->body.max));
     else
         return false;
     return true;
 }
 
+/* The poll does not notice that a connection was resumed. */
+static void
+on_resumed(void *arg)
+{
+    struct server *s = arg;
+
+    s->resume_due = true;
+    fiber_condition_signal(&s->resumed);
+}
+
 static enum MHD_Result
 send_answer(struct exchange *x)
 {
+    struct answer_waker waker = {on_resumed, x->connection->server};
+
     x->state = EXCHANGE_SENDING;
-    return answer_queue(x->http, &x->reply, x->connection->client_left, &x->stream) ? MHD_YES
-                                                                                    : MHD_NO;
+    return answer_queue(x->http, &x->reply, x->connection->client_left, waker, &x->stream) ? MHD_YES
+                                                                                           : MHD_NO;
 }
 
 /* As often as there is something to do at once: one run may only bring a connection to where the
@@ -317,6 +341,21 @@ on_log(void *arg, const char *format, va_list arguments)
     (void)arg;
     (void)vsnprintf(text, sizeof(text), format, arguments);
     log_debug("http", "%s", text);
+}
+
+/* A fiber: runs libmicrohttpd whenever a stream has something to send. */
+static void
+run_resumed(void *arg)
+{
+    struct server *s = arg;
+
+    for (;;) {
+        while (!s->resume_due)
+            if (fiber_condition_wait(&s->resumed, FIBER_FOREVER) == ERR_CANCELED)
+                return;
+        s->resume_due = false;
+        run_http(s);
+    }
 }
 
 /* A fiber: runs libmicrohttpd whenever something is there for it. */
@@ -705,6 +744,7 @@ server_start(struct server *s)
     enum err e;
 
     if ((e = fiber_start("console http", poll_http, s, &s->polling)) != OK ||
+        (e = fiber_start("console streams", run_resumed, s, &s->resuming)) != OK ||
         (e = fiber_start("console events", beat, s, &s->beating)) != OK)
         return e;
     return fiber_start("console accept", accept_clients, s, &s->accepting);
@@ -761,6 +801,7 @@ server_close(struct server *s)
     while (s->n_connections > 0 || s->working > 0)
         if (fiber_condition_wait(&s->changed, clock_monotonic_ms() + TICK_MS) == ERR_CANCELED)
             break;
+    end(&s->resuming);
     end(&s->polling);
     if (s->http != NULL)
         MHD_stop_daemon(s->http);
